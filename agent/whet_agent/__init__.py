@@ -1,0 +1,1 @@
+"""The search for faster kernels: policy, model client, store and command line."""

@@ -1,0 +1,1 @@
+"""Judges candidates for Triton kernels: starts workers, ships files, keeps score."""

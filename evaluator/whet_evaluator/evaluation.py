@@ -1,0 +1,124 @@
+"""The evaluator's public face: what is judged, where, and the `Evaluator` protocol.
+
+`Evaluator` is the seam between search and evaluation: the search knows nothing of
+workers, ssh or lanes, and a fleet can later stand behind the same seven methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from whet_evaluator.worker.protocol import Limits
+from whet_evaluator.worker.records import (
+    Collected,
+    CompileReport,
+    Facts,
+    Launch,
+    Recorded,
+    TestRun,
+    UnitRef,
+    WorkerVerdict,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where candidates are evaluated and for which architecture.
+
+    `via` is an argv prefix (empty: this machine); everything else is the same for
+    local, ssh, containers and nested shells. `root` is the project's place on the
+    target, None to ship the files. `arch` names what to compile for (`gfx942`,
+    `sm_90`) when the device's own is not meant.
+    """
+
+    name: str = "local"
+    via: tuple[str, ...] = ()
+    python: str = "python3"
+    root: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    setup: str = ""
+    """A shell line run before the worker on the target, such as `module load rocm`."""
+    device: str = "auto"
+    arch: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """The user's project as it is now. `overlay` maps root-relative paths to the text
+    of unsaved buffers, which count instead of the file on disk."""
+
+    root: Path
+    overlay: Mapping[str, str] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    max_file_bytes: int = 5 << 20
+    max_total_bytes: int = 64 << 20
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """New text for a unit, with the baseline it is judged against."""
+
+    unit: UnitRef
+    text: str
+    nodes: tuple[str, ...]
+    """Test nodes that must pass: those the baseline passed, or for `fix` the red ones too."""
+    launches: tuple[Launch, ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one request is. `done` of `total` where both are known, else zeros."""
+
+    stage: str
+    detail: str = ""
+    done: int = 0
+    total: int = 0
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Evaluator(Protocol):
+    """Judges candidates. Every method raises `EvaluatorError` for the world's faults.
+
+    Cancelling the awaiting task cancels the work on the target. Calls may overlap.
+    """
+
+    async def open(self, workspace: Workspace) -> Facts:
+        """Starts the worker, ships what it needs and returns the handshake's facts.
+
+        May be called again with a changed workspace.
+        """
+
+    async def collect(self, tests: tuple[str, ...]) -> Collected:
+        """Lists the pytest nodes below `tests` (paths or node ids, relative to root)."""
+
+    async def record(
+        self, unit: UnitRef, tests: tuple[str, ...], on_progress: OnProgress
+    ) -> Recorded:
+        """Runs the original under `tests` and records every launch of the unit."""
+
+    async def evaluate(self, candidate: Candidate, on_progress: OnProgress) -> WorkerVerdict:
+        """Runs the cascade load, tests, time; the first failure ends it."""
+
+    async def confirm(self, candidate: Candidate, on_progress: OnProgress) -> WorkerVerdict:
+        """The same in a fresh process with empty caches and a new seed."""
+
+    async def run_tests(
+        self, tests: tuple[str, ...], unit: UnitRef | None, on_progress: OnProgress
+    ) -> TestRun:
+        """Runs tests as they are, with `unit`'s text in place of its file if given."""
+
+    async def compile(
+        self, unit: UnitRef, text: str, launches: tuple[Launch, ...], arch: str
+    ) -> CompileReport:
+        """Compiles recorded launches of `text` for `arch`; needs no GPU."""
+
+    async def close(self) -> None:
+        """Ends the worker and everything it started. Never raises; may be called twice."""

@@ -1,0 +1,292 @@
+"""What crosses the wire, as frozen records: test outcomes, launches, facts, samples, verdicts.
+
+One definition serves both sides: the worker fills these in, the host reads, stores
+and judges them. Raw samples travel; every statistic is derived on the host.
+Words matter here: *measured* comes from a clock on the hardware named beside it,
+*counted* from running the kernel on Triton's interpreter, *estimated* from reading
+code compiled for an architecture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Union
+
+Stage = Literal["screen", "collect", "record", "load", "tests", "time", "confirm"]
+Mode = Literal["device", "interpret", "compile"]
+Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "not run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitRef:
+    """The thing a candidate may change: one file, and the kernels and launchers in it.
+
+    `path` is relative to the project's root, with `/`, or absolute for a file outside
+    it (a kernel opened in site-packages). Names are qualified by dots
+    (`Softmax.forward`), without `<locals>`.
+    """
+
+    path: str
+    kernels: tuple[str, ...]
+    launchers: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestOutcome:
+    """One pytest node. `seconds` covers setup, call and teardown."""
+
+    __test__ = False
+
+    nodeid: str
+    outcome: Outcome
+    seconds: float
+    detail: str = ""
+    kernels: tuple[str, ...] = ()
+    """Kernels of the unit that this node launched."""
+    uncovered: str | None = None
+    """The known limit of Triton's interpreter that explains a red result, or None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """One argument of a recorded kernel launch.
+
+    `type` is Triton's own spelling (`*fp32`, `i32`, `fp32`, `constexpr`); `value` is
+    the scalar or constexpr, None for a pointer; `divisible_by_16` is what Triton's
+    specialisation would find (`tt.divisibility`).
+    """
+
+    name: str
+    type: str
+    value: int | float | bool | str | None = None
+    divisible_by_16: bool = False
+    shape: tuple[int, ...] | None = None
+    strides: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Traffic of one launch, counted element by element on the interpreter.
+
+    Bytes are of active lanes only. `compulsory_bytes` is the size of every distinct
+    byte touched: what a perfect cache would still have to move. `dot_flops` counts
+    two per multiply-add of `tl.dot`.
+    """
+
+    loaded_bytes: int
+    stored_bytes: int
+    atomic_bytes: int
+    compulsory_bytes: int
+    dot_flops: int
+    programs: int
+    transactions: int
+    """64-byte segments touched per wavefront of 64 lanes, loads and stores together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """One distinct specialisation of one kernel, as a test launched it."""
+
+    kernel: str
+    grid: tuple[int, ...]
+    arguments: tuple[Argument, ...]
+    options: dict[str, int | bool | str | None] = field(default_factory=dict)
+    """`num_warps`, `num_stages` and the backend's own; only what was given or tuned."""
+    nodeid: str = ""
+    count: int = 1
+    """How many launches of the recorded tests had exactly this specialisation."""
+    counted: Counted | None = None
+    entry: str | None = None
+    """Outermost launcher of the unit on the stack, or None when the test launched it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """Facts read from code compiled for `arch` (`gfx942`, `sm_90`): *estimated*, never measured.
+
+    Widths map bytes per lane and access to the number of such instructions.
+    `occupancy` is waves per SIMD (AMD) or warps per scheduler as the compiler
+    states it, None when it does not.
+    """
+
+    kernel: str
+    arch: str
+    vgprs: int | None = None
+    agprs: int | None = None
+    sgprs: int | None = None
+    spills: int | None = None
+    lds_bytes: int | None = None
+    scratch_bytes: int | None = None
+    occupancy: int | None = None
+    load_widths: dict[str, int] = field(default_factory=dict)
+    store_widths: dict[str, int] = field(default_factory=dict)
+    matrix_instructions: int = 0
+    instructions: int = 0
+    guessed_signature: bool = False
+    triton: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Raw samples of one timed case: rounds of pairs, in microseconds.
+
+    `rounds[r][p]` is `(original_us, candidate_us)`, taken in random order within the
+    pair. `method` is `events` or `graph`; `state` is `cold` or `warm`. Never mixed.
+    """
+
+    name: str
+    method: Literal["events", "graph"]
+    state: Literal["cold", "warm"]
+    seed: int
+    rounds: tuple[tuple[tuple[float, float], ...], ...]
+    control: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """A/A: the original against itself, same shape as `rounds`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """All that the clock said. `environment` names device, driver, clocks and versions."""
+
+    cases: tuple[Case, ...]
+    environment: dict[str, str]
+    not_timed: tuple[str, ...] = ()
+    """Recorded calls that could not be replayed, each with its reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Untimed:
+    """There was no clock, or nothing to time; `reason` is one sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """The candidate does not import or does not compile (*call accuracy*)."""
+
+    trace: str
+    kernel: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Misplaced:
+    """The tests did not import the candidate's text, so nothing they say counts."""
+
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """Some of the user's tests are red (*execution accuracy*)."""
+
+    cases: tuple[TestOutcome, ...]
+    passed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crashed:
+    """The process died: `how` is `SIGSEGV`, `exited 3 without a result`, ..."""
+
+    stage: Stage
+    how: str
+    output: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedOut:
+    stage: Stage
+    limit_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exceeded:
+    """A limit on memory, disk or output was passed; `what` names it with its figure."""
+
+    stage: Stage
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correct:
+    """Every stage passed. Performance is a score, never a gate."""
+
+    tests: tuple[TestOutcome, ...]
+    launches: tuple[Launch, ...]
+    compiled: tuple[Compiled, ...]
+    timing: Timing | Untimed
+
+
+WorkerVerdict = Union[Broken, Misplaced, Failed, Crashed, TimedOut, Exceeded, Correct]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """`uuid` is the driver's; `arch` is `gfx942` or `sm_90`; `memory_bytes` its total."""
+
+    name: str
+    uuid: str
+    arch: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the handshake found in the user's Python; None where a package is missing."""
+
+    python: str
+    platform: str
+    host: str
+    torch: str | None
+    triton: str | None
+    pytest: str | None
+    devices: tuple[Device, ...]
+    mode: Literal["device", "interpret"]
+    archs: tuple[str, ...]
+    """Architectures the user's Triton can compile for."""
+    isolation: Literal["strong", "partial", "none"]
+    isolation_detail: str = ""
+    slow_start: str | None = None
+    """Why children do not fork from a preloaded zygote, or None when they do."""
+    device_busy: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectError:
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    nodes: tuple[str, ...]
+    errors: tuple[CollectError, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """The baseline: the original text under the user's tests, with every launch seen."""
+
+    tests: tuple[TestOutcome, ...]
+    launches: tuple[Launch, ...]
+    compiled: tuple[Compiled, ...]
+    not_compiled: tuple[str, ...] = ()
+    """Kernels whose compilation failed, each with the compiler's sentence."""
+    too_slow: tuple[str, ...] = ()
+    """Nodes left out because the interpreter's time budget was spent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestRun:
+    __test__ = False
+
+    tests: tuple[TestOutcome, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileReport:
+    compiled: tuple[Compiled, ...]
+    errors: tuple[str, ...] = ()
+
+
+Result = Union[Facts, Collected, Recorded, TestRun, CompileReport, WorkerVerdict]
