@@ -17,7 +17,7 @@ from whet_evaluator.worker.records import Facts, Recorded, WorkerVerdict
 SCHEMA = 1
 
 Role = Literal["optimizer", "generator", "reflector"]
-WorkKind = Literal["open", "record", "ask", "judge", "confirm"]
+WorkKind = Literal["open", "record", "sweep", "ask", "screen", "judge", "confirm"]
 
 
 @attrs.frozen(kw_only=True)
@@ -79,9 +79,11 @@ class Answered:
 
 @attrs.frozen(kw_only=True)
 class CallFailed:
-    """A model call ended without a reply; its reservation counts as spent.
+    """A model call ended without a reply.
 
-    `fatal` ends the run (refused key, unknown model, exhausted quota).
+    Its reservation counts as spent unless `billed` is False: then the endpoint refused
+    it before any token. `fatal` ends the run (refused key, unknown model, exhausted
+    quota). A `retryable` call is tried again, not before `retry_after_s` if named.
     """
 
     id: str
@@ -89,6 +91,9 @@ class CallFailed:
     sentence: str
     fatal: bool
     at: float
+    retryable: bool = False
+    retry_after_s: float | None = None
+    billed: bool = True
 
 
 @attrs.frozen(kw_only=True)
@@ -113,6 +118,18 @@ class Rejected:
     id: str
     reason: str
     label: str
+    at: float
+
+
+@attrs.frozen(kw_only=True)
+class Screened:
+    """The reply or sweep of work `id` was read to its end.
+
+    All that came of it are the `Proposed` and `Rejected` with this id before; without
+    this mark a resumed run would take half a reply for the whole.
+    """
+
+    id: str
     at: float
 
 
@@ -177,5 +194,5 @@ class Finished:
 
 Event = Union[
     Created, Started, Opened, BaselineRecorded, Asked, Answered, CallFailed, Proposed,
-    Rejected, Judged, Confirmed, Interrupted, Ticked, CancelRequested, Resumed, Finished,
+    Rejected, Screened, Judged, Confirmed, Interrupted, Ticked, CancelRequested, Resumed, Finished,
 ]  # fmt: skip
