@@ -1,0 +1,171 @@
+"""Runs the user's tests in this process, exactly those asked for, and says how each went.
+
+pytest's exit status alone is not believed, and neither are the outcomes alone: a plugin
+can fake the first, a deselected node is missing from the second. So every node that was
+demanded gets an outcome, `not run` where pytest reported none.
+The user's own configuration counts (markers, fixtures, `addopts`); only what would run
+tests elsewhere, stop early or write outside the scratch is switched off.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from . import overlay, records, report
+from .protocol import to_json
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_hook: Callable[..., Callable[[_Function], _Function]] = pytest.hookimpl
+
+
+def collect(job: dict[str, Any]) -> dict[str, Any]:
+    """Nodes below `job["tests"]` (paths or node ids), and what failed to import."""
+    session = _Session(job)
+    session.main(job["tests"], "--collect-only")
+    errors = [
+        records.CollectError(path=path, message=message)
+        for path, message in session.collect_errors.items()
+    ]
+    return {"nodes": session.collected, "errors": to_json(errors)}
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """Runs `job["nodes"]`. See the package's job contract for the keys of the answer."""
+    session = _Session(job)
+    status = session.main(job["nodes"])
+    outcomes = [*session.outcomes(), *session.missing(job["nodes"], status)]
+    return {
+        "outcomes": to_json(outcomes),
+        "launches": [],
+        "calls": [],
+        "too_slow": session.too_slow,
+        "misplaced": overlay.check(job),
+        "exit_status": status,
+    }
+
+
+class _Session:
+    """A pytest plugin for one run; its lists are the result."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._job = job
+        self._reports: dict[str, list[Any]] = {}
+        self._ends_at: float | None = None
+        self._n_started = 0
+        self.collected: list[str] = []
+        self.collect_errors: dict[str, str] = {}
+        self.too_slow: list[str] = []
+
+    def main(self, arguments: list[str], *flags: str) -> int:
+        """Runs pytest once; returns its exit status."""
+        overlay.install(self._job)
+        output = self._job["output_dir"]
+        own = [
+            f"--rootdir={self._job['scratch']}",
+            f"--basetemp={os.path.join(output, 'pytest-tmp')}",
+            f"--override-ini=cache_dir={os.path.join(output, 'pytest-cache')}",
+            "--continue-on-collection-errors",
+            "--color=no",
+        ]
+        return int(pytest.main([*own, *flags, *arguments], plugins=[self]))
+
+    def outcomes(self) -> list[records.TestOutcome]:
+        return [self._outcome(nodeid) for nodeid in self._reports if nodeid not in self.too_slow]
+
+    def missing(self, demanded: list[str], status: int) -> list[records.TestOutcome]:
+        """An outcome for each demanded node that pytest reported nothing about."""
+        absent = []
+        for nodeid in demanded:
+            seen = [n for n in (*self._reports, *self.too_slow) if _selects(nodeid, n)]
+            if not seen:
+                absent.append(self._absent(nodeid, status))
+        not_run = [
+            records.TestOutcome(
+                nodeid=nodeid,
+                outcome="not run",
+                seconds=0.0,
+                detail="not finished within the interpreter's time budget",
+            )
+            for nodeid in self.too_slow
+        ]
+        return absent + not_run
+
+    def _absent(self, nodeid: str, status: int) -> records.TestOutcome:
+        for path, message in self.collect_errors.items():
+            if _selects(path, nodeid) or path == "":
+                return records.TestOutcome(
+                    nodeid=nodeid, outcome="error", seconds=0.0, detail=message
+                )
+        return records.TestOutcome(
+            nodeid=nodeid,
+            outcome="not run",
+            seconds=0.0,
+            detail=f"pytest did not report this test (exit status {status})",
+        )
+
+    def _outcome(self, nodeid: str) -> records.TestOutcome:
+        reports = self._reports[nodeid]
+        outcome, decisive = report.merged(reports)
+        return records.TestOutcome(
+            nodeid=nodeid,
+            outcome=outcome,
+            seconds=sum(r.duration for r in reports),
+            detail=report.minimised(decisive) if decisive is not None else "",
+        )
+
+    # ---- pytest hooks -----------------------------------------------------------------
+
+    @_hook(hookwrapper=True)
+    def pytest_cmdline_main(self, config: Any) -> Any:
+        """Around every other plugin's, so that xdist never sees its own `-n`."""
+        for option, value in (("numprocesses", 0), ("tx", []), ("dist", "no"), ("maxfail", 0)):
+            if hasattr(config.option, option):
+                setattr(config.option, option, value)
+        yield
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self.collect_errors[report.nodeid] = _collect_message(report)
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        self.collected = [item.nodeid for item in session.items]
+
+    @_hook(tryfirst=True)
+    def pytest_runtest_protocol(self, item: Any) -> bool | None:
+        """True ends this node's protocol: it counts as too slow and is never started."""
+        self._n_started += 1
+        self._job["progress"](item.nodeid, self._n_started - 1, len(self.collected))
+        if self._job["mode"] != "interpret":
+            return None
+        if self._ends_at is None:
+            self._ends_at = time.monotonic() + self._job["budget_s"]
+        if time.monotonic() < self._ends_at:
+            return None
+        self.too_slow.append(item.nodeid)
+        return True
+
+    @_hook(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
+        result = yield
+        if call.excinfo is not None:
+            result.get_result().whet_tensors = report.tensors_of(call.excinfo, item)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self._reports.setdefault(report.nodeid, []).append(report)
+
+
+def _selects(demanded: str, nodeid: str) -> bool:
+    """Whether `demanded` (a folder, file, class, function or full node id) names `nodeid`."""
+    if demanded == nodeid:
+        return True
+    prefix = demanded.rstrip("/")
+    return nodeid.startswith((prefix + "::", prefix + "[", prefix + "/"))
+
+
+def _collect_message(collect_report: Any) -> str:
+    return report.shortened(str(collect_report.longrepr))

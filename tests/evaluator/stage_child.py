@@ -1,0 +1,79 @@
+"""Runs one worker function in a fresh child, as the worker's stages do: JSON in, JSON out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+EVALUATOR = Path(__file__).resolve().parents[2] / "evaluator"
+_CHILD = """
+import importlib, json, os, sys
+job, call, answer = json.load(open(sys.argv[1])), sys.argv[2], sys.argv[3]
+sys.path.insert(0, sys.argv[4])
+module, function = call.split(":")
+module = importlib.import_module("whet_evaluator.worker." + module)
+sys.path.remove(sys.argv[4])
+job["progress"] = lambda detail="", done=0, total=0: None
+result = getattr(module, function)(job)
+with open(answer, "w") as file:
+    json.dump(result, file)
+"""
+
+
+def run_stage(
+    call: str,
+    job: dict[str, Any],
+    *,
+    python: str = sys.executable,
+    env: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """`call` is `module:function` of the worker. Raises `AssertionError` with the output."""
+    output = Path(job["output_dir"])
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "job.json").write_text(json.dumps(job))
+    answer = output / "answer.json"
+    answer.unlink(missing_ok=True)
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PYTHONPATH"))}
+    variables |= {"TRITON_CACHE_DIR": str(output / "triton"), "TRITON_DEFAULT_FP_FUSION": "1"}
+    if job["mode"] == "interpret":
+        variables["TRITON_INTERPRET"] = "1"
+    done = subprocess.run(
+        [python, "-c", _CHILD, str(output / "job.json"), call, str(answer), str(EVALUATOR)],
+        env=variables | (env or {}),
+        cwd=job["scratch"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert answer.exists(), f"exit {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
+    result: dict[str, Any] = json.loads(answer.read_text())
+    result["stdout"] = done.stdout
+    return result
+
+
+def make_job(
+    root: Path, scratch: Path, output: Path, unit: str | None = None, **more: Any
+) -> dict[str, Any]:
+    """A job with the common keys; `unit` is the unit's path relative to the root."""
+    return {
+        "stage": "tests",
+        "mode": "interpret",
+        "root": str(root),
+        "scratch": str(scratch),
+        "unit": None,
+        "unit_file": None if unit is None else str(scratch / unit),
+        "unit_source": None if unit is None else str(root / unit),
+        "seed": 1,
+        "arch": None,
+        "device": "none",
+        "output_dir": str(output),
+        "deadline_s": 200.0,
+        "budget_s": 120.0,
+        "record": True,
+        **more,
+    }
