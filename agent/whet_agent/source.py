@@ -1,0 +1,275 @@
+"""Kernels in the text of one file: where they are, what launches them, what they depend on.
+
+Everything here is pure and works on any text, however broken: an editor asks while the
+line is half typed. A *unit* is a kernel, its jit helpers and the launchers of the same
+file: the thing a candidate may change. Its digest covers the texts of those definitions
+and of the module-level constants they read, and nothing else of the file, so a result
+stays attached to a unit while the rest of the file is edited.
+
+Offsets are bytes of the UTF-8 text; columns are counted in code points; lines start at 1
+as `ast` has them and end at CR LF, LF or CR only, unlike `str.splitlines`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import attrs
+from tree_sitter import Tree
+
+from whet_agent.edits import Edit as Edit
+from whet_agent.edits import minimal_edits as minimal_edits
+from whet_agent.module import Found, Module, Placed
+from whet_agent.splice import Conflict as Conflict
+from whet_agent.splice import Spliced as Spliced
+from whet_agent.splice import splice_unit
+from whet_agent.syntax import Chunk, normalized_bytes, parse_tree, summarize, top_level
+from whet_evaluator.worker.records import UnitRef
+
+
+@attrs.frozen(kw_only=True)
+class Kernel:
+    """One `@triton.jit` function of a file.
+
+    `qualname` is dotted, without `<locals>`. `line` is the `def` line, `end_line` the last
+    line of the body, both as `ast` counts. `decorators` are source texts without `@`;
+    a function made a kernel by `triton.jit(fn)` has that callee first. `launchers` are
+    all host functions of the file that reach the kernel, in source order, `direct` those
+    of them that launch it themselves. `helper_of` names the kernels that call this one.
+    `start_byte` (decorators included) and `end_byte` delimit the definition.
+    """
+
+    name: str
+    qualname: str
+    line: int
+    end_line: int
+    decorators: tuple[str, ...]
+    launchers: tuple[str, ...]
+    direct: tuple[str, ...]
+    helpers: tuple[str, ...]
+    helper_of: tuple[str, ...]
+    digest: str
+    signature: str
+    start_line: int
+    start_byte: int
+    end_byte: int
+
+
+@attrs.frozen(kw_only=True)
+class Member:
+    """A definition of a unit: its bytes in the file, decorators included, and its place."""
+
+    qualname: str
+    start: int
+    end: int
+    line: int
+
+
+class Document:
+    """The reading of one file, kept up to date by edits.
+
+    Cheap to change: the tree is edited in place, and only statements whose bytes are new
+    are read again. Not thread-safe.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._cache: dict[bytes, Chunk] = {}
+        self._tree: Tree | None = None
+        self._load(text)
+
+    def edit(self, start: int, end: int, new: str) -> None:
+        """Replaces the code points `start` to `end` of the text by `new`."""
+        old = self.text
+        self.replace(old[:start] + new + old[end:])
+
+    def replace(self, text: str) -> None:
+        """Takes the new text of the whole file; what changed is found by comparing."""
+        self._load(text)
+
+    def _load(self, text: str) -> None:
+        source = normalized_bytes(text)
+        if self._tree is not None:
+            _edit_tree(self._tree, self._source, source)
+        self._tree = parse_tree(source, self._tree)
+        self.text = text
+        self._source = source
+        self._kernels: tuple[Kernel, ...] | None = None
+        self._found: tuple[Found, ...] | None = None
+        self._module: Module | None = None
+
+    @property
+    def module(self) -> Module:
+        """Names and definitions of the file, for callers that need more than kernels."""
+        if self._module is None:
+            self._module = Module(self._chunks())
+        return self._module
+
+    def _chunks(self) -> list[tuple[int, int, Chunk]]:
+        assert self._tree is not None
+        kept: dict[bytes, Chunk] = {}
+        chunks: list[tuple[int, int, Chunk]] = []
+        for node in top_level(self._tree):
+            start = node.start_byte
+            text = self._source[start : node.end_byte]
+            chunk = kept.get(text) or self._cache.get(text)
+            if chunk is None:
+                chunk = summarize(node, self._source)
+            kept[text] = chunk
+            chunks.append((start, node.start_point[0], chunk))
+        self._cache = kept
+        return chunks
+
+    @property
+    def found(self) -> tuple[Found, ...]:
+        if self._found is None:
+            self._found = self.module.find_all()
+        return self._found
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """All kernels, in source order."""
+        if self._kernels is None:
+            self._kernels = tuple(self._kernel(found) for found in self.found)
+        return self._kernels
+
+    def _kernel(self, found: Found) -> Kernel:
+        placed = found.kernel
+        definition = placed.definition
+        start, end = placed.span
+        return Kernel(
+            name=definition.name,
+            qualname=definition.qualname,
+            line=placed.row + definition.row + 1,
+            end_line=placed.row + definition.end_row + 1,
+            decorators=found.decorators,
+            launchers=_qualnames(found.launchers),
+            direct=_qualnames(found.direct),
+            helpers=_qualnames(found.helpers),
+            helper_of=_qualnames(found.helper_of),
+            digest=self._digest(found),
+            signature=definition.signature,
+            start_line=placed.row + definition.start_row + 1,
+            start_byte=start,
+            end_byte=end,
+        )
+
+    def find(self, kernel: str) -> Found | None:
+        """The kernel of that qualified name, else the first of that bare name."""
+        by_name = None
+        for found in self.found:
+            definition = found.kernel.definition
+            if definition.qualname == kernel:
+                return found
+            if definition.name == kernel and by_name is None:
+                by_name = found
+        return by_name
+
+    def members(self, kernel: str) -> tuple[Member, ...]:
+        """The unit's definitions in source order; empty when there is no such kernel."""
+        found = self.find(kernel)
+        return () if found is None else tuple(_member(p) for p in found.members)
+
+    def digest(self, kernel: str) -> str | None:
+        found = self.find(kernel)
+        return None if found is None else self._digest(found)
+
+    def _digest(self, found: Found) -> str:
+        hashed = hashlib.sha256()
+        spans = {p.span for p in found.members}
+        spans |= self.module.constants_read(p.definition for p in found.members)
+        for start, end in sorted(spans):
+            hashed.update(self._source[start:end].replace(b"\r\n", b"\n"))
+            hashed.update(b"\0")
+        return hashed.hexdigest()
+
+
+def parse_units(text: str, path: str = "") -> tuple[Kernel, ...]:
+    """All kernels of a file in source order. Never raises; `path` is only for the reader."""
+    return Document(text).kernels
+
+
+def unit_of(text: str, path: str, kernel: str) -> UnitRef | None:
+    """The unit of `kernel` (a name or qualified name), or None when there is none such.
+
+    `kernels` of the result start with the kernel itself, its helpers follow.
+    """
+    document = Document(text)
+    found = document.find(kernel)
+    if found is None:
+        return None
+    names = (found.kernel.definition.qualname, *_qualnames(found.helpers))
+    return UnitRef(path=path, kernels=names, launchers=_qualnames(found.launchers), text=text)
+
+
+def unit_digest(text: str, kernel: str) -> str | None:
+    """sha256 of the unit's definitions and the constants they read; None without kernel."""
+    return Document(text).digest(kernel)
+
+
+def unit_members(text: str, kernel: str) -> tuple[Member, ...]:
+    """The definitions a candidate may change, in source order."""
+    return Document(text).members(kernel)
+
+
+def splice(
+    text: str, unit_original_text: str, candidate_text: str, kernel: str
+) -> Spliced | Conflict:
+    """Puts a candidate's changes into a buffer that may have been edited elsewhere.
+
+    All three are whole files: the buffer now, the file the candidate was made from, the
+    candidate. `Conflict` when the unit itself was changed in the buffer meanwhile.
+    """
+    if text == unit_original_text:
+        return Spliced(candidate_text)
+    original, buffer = Document(unit_original_text), Document(text)
+    before = original.digest(kernel)
+    if before is None or buffer.find(kernel) is None:
+        return Conflict(f"there is no kernel {kernel} in the file any more")
+    if before != buffer.digest(kernel):
+        return Conflict(f"the unit of {kernel} was edited since the run began")
+    return splice_unit(
+        text, unit_original_text, candidate_text,
+        [(m.start, m.end) for m in original.members(kernel)],
+        [(m.start, m.end) for m in buffer.members(kernel)],
+    )  # fmt: skip
+
+
+def _member(placed: Placed) -> Member:
+    start, end = placed.span
+    line = placed.row + placed.definition.row + 1
+    return Member(qualname=placed.definition.qualname, start=start, end=end, line=line)
+
+
+def _qualnames(placed: Iterable[Placed]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(p.definition.qualname for p in placed))
+
+
+def _edit_tree(tree: Tree, old: bytes, new: bytes) -> None:
+    """Tells the tree what was replaced, as one span between the common ends."""
+    start = _common_prefix(old, new)
+    limit = min(len(old), len(new)) - start
+    tail = _common_prefix(old[::-1], new[::-1], limit)
+    old_end, new_end = len(old) - tail, len(new) - tail
+    tree.edit(
+        start_byte=start, old_end_byte=old_end, new_end_byte=new_end,
+        start_point=_point(old, start), old_end_point=_point(old, old_end),
+        new_end_point=_point(new, new_end),
+    )  # fmt: skip
+
+
+def _common_prefix(left: bytes, right: bytes, limit: int | None = None) -> int:
+    """Length of the longest common prefix, by bisection: slices compare at memory speed."""
+    low, high = 0, min(len(left), len(right)) if limit is None else limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if left[low:middle] == right[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _point(source: bytes, offset: int) -> tuple[int, int]:
+    last = source.rfind(b"\n", 0, offset)
+    return source.count(b"\n", 0, offset), offset - last - 1
