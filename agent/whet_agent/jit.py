@@ -53,10 +53,9 @@ class JitNames:
     def wrapped(self, scope: Scope, owner: Definition | None) -> Iterator[tuple[str, str]]:
         """Function names given to `triton.jit(fn)` in this scope, each with the callee's text."""
         for value in scope.applied:
-            if isinstance(value, Call) and value.positional:
-                first = value.positional[0]
-                if isinstance(first, Name) and self.is_jit(_callee(value), owner):
-                    yield first.path, _spelling(value.function)
+            first = value.positional[0] if value.positional else None
+            if isinstance(first, Name) and self.is_jit(_callee(value), owner):
+                yield first.path, _spelling(value.function)
 
     def is_jit(self, value: Expr, owner: Definition | None, steps: int = 0) -> bool:
         """Whether `value`, read inside `owner`, is `triton.jit` or a decorator applying it."""
@@ -132,7 +131,9 @@ class JitNames:
             inside = list(_nested(definition))
             parameters = frozenset[str]().union(*(d.scope.parameters for d in inside))
             self._definitions[key] = any(
-                self._applies(value, parameters, d, steps) for d in inside for value in d.scope.applied
+                any(self._on_parameter(call, parameters, d, steps) for call in d.scope.applied)
+                or any(self._applies(value, parameters, d, steps) for value in d.scope.returned)
+                for d in inside
             )
         return self._definitions.get(key, False)
 
@@ -140,16 +141,22 @@ class JitNames:
         self, value: Expr, parameters: frozenset[str], owner: Definition | None, steps: int
     ) -> bool:
         """Whether `value` is `triton.jit` itself or its call on one of the parameters."""
-        if isinstance(value, Call):
-            for argument in value.positional:
-                on_parameter = isinstance(argument, Name) and argument.path in parameters
-                if on_parameter and self.is_jit(_callee(value), owner, steps + 1):
-                    return True
-                if isinstance(argument, Call) and self._applies(
-                    argument, parameters, owner, steps + 1
-                ):
-                    return True  # triton.autotune(...)(triton.jit(fn))
+        if isinstance(value, Call) and self._on_parameter(value, parameters, owner, steps):
+            return True
         return self.is_jit(value, owner, steps + 1)
+
+    def _on_parameter(
+        self, call: Call, parameters: frozenset[str], owner: Definition | None, steps: int
+    ) -> bool:
+        for argument in call.positional:
+            given = isinstance(argument, Name) and argument.path in parameters
+            if given and self.is_jit(_callee(call), owner, steps + 1):
+                return True
+            if isinstance(argument, Call) and self._on_parameter(
+                argument, parameters, owner, steps
+            ):
+                return True  # triton.autotune(...)(triton.jit(fn))
+        return False
 
 
 def _callee(call: Call) -> Expr:

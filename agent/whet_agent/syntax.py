@@ -18,7 +18,7 @@ import attrs
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser, Tree
 
-from whet_agent.expressions import Expr, dotted, expression, references
+from whet_agent.expressions import Call, Expr, dotted, expression, references
 
 PYTHON = Language(tree_sitter_python.language())
 
@@ -42,8 +42,9 @@ class Scope:
     refs: set[str] = attrs.field(factory=set)
     launches: list[tuple[frozenset[str], frozenset[str]]] = attrs.field(factory=list)
     """What looks like a launch: names in the callee, names in the arguments."""
-    applied: list[Expr] = attrs.field(factory=list)
-    """Calls and return values: whether one of them applies `triton.jit` is asked later."""
+    applied: list[Call] = attrs.field(factory=list)
+    """Calls: whether one of them applies `triton.jit` is asked later."""
+    returned: list[Expr] = attrs.field(factory=list)
 
 
 @attrs.define(eq=False)
@@ -176,7 +177,7 @@ class _Reader:
             self.launch(launched, arguments, scope)
         elif callee.type != "attribute" or b"jit" in self.source[node.start_byte : node.end_byte]:
             value = expression(node, self.source)
-            if value is not None:
+            if isinstance(value, Call):
                 scope.applied.append(value)
         return True
 
@@ -185,9 +186,9 @@ class _Reader:
             (references(launched, self.source), references(arguments, self.source))
         )
 
-    def returned(self, node: Node, scope: Scope, _parent: Definition | None) -> bool:
+    def return_(self, node: Node, scope: Scope, _parent: Definition | None) -> bool:
         if node.named_children and (value := expression(node.named_children[0], self.source)):
-            scope.applied.append(value)
+            scope.returned.append(value)
         return True
 
     def assignment(self, node: Node, scope: Scope, parent: Definition | None) -> bool:
@@ -278,7 +279,7 @@ class _Reader:
             return True
         decorators = [c for c in node.named_children if c.type == "decorator"]
         for decorator in decorators:
-            self.descend(decorator, scope, parent)
+            scope.refs |= references(decorator, self.source)
         self.define(inner, node, decorators, scope, parent)
         return False
 
@@ -368,7 +369,7 @@ _HANDLERS = {
     "attribute": _Reader.name,
     "keyword_argument": _Reader.keyword,
     "call": _Reader.call,
-    "return_statement": _Reader.returned,
+    "return_statement": _Reader.return_,
     "assignment": _Reader.assignment,
     "named_expression": _Reader.assignment,
     "for_statement": _Reader.loop,

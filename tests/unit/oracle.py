@@ -137,10 +137,9 @@ class File:
         if self.applied_in(node, parameters):
             return True
         return any(
-            (isinstance(n, ast.Return) and n.value is not None and self.is_value(n.value))
-            or (isinstance(n, ast.Call) and not n.args and self.is_jit(n.func))
+            isinstance(n, ast.Return) and n.value is not None and self.is_value(n.value)
             for n in ast.walk(node)
-        ) and not isinstance(node, ast.ClassDef)
+        )
 
     def decorates(self, decorator: ast.expr) -> bool:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
