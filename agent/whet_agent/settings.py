@@ -46,7 +46,7 @@ class ModelSettings:
     ca_bundle: str | None = None
     usd_per_million_input: float | None = None
     usd_per_million_output: float | None = None
-    timeout_s: float = 120.0
+    timeout_s: float = 300.0
 
     def choice(self) -> ModelChoice:
         """What the journal may know of it."""
