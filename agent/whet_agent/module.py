@@ -66,6 +66,7 @@ class Module:
         self.kernels = self._find_kernels()
         self._jit = {id(p.definition) for p, _ in self.kernels}
         self._edges: dict[int, frozenset[int]] = {}
+        self._aliases: dict[int, set[str]] | None = None
         self._definitions = {id(p.definition): p.definition for p in self.placed}
 
     def _add(self, offset: int, row: int, chunk: Chunk) -> None:
@@ -227,6 +228,35 @@ class Module:
         """Functions of this file that `ref`, read inside `owner`, may stand for."""
         return _Resolution(self.scope).resolve(ref, owner)
 
+    def imported(self, refs: Iterable[str], owner: Definition | None) -> set[str]:
+        """Dotted paths in other modules that `refs`, read inside `owner`, may stand for.
+
+        Relative paths begin with dots, as in an import statement.
+        """
+        external: set[str] = set()
+        for ref in refs:
+            resolution = _Resolution(self.scope)
+            resolution.resolve(ref, owner)
+            external |= resolution.external
+        return external
+
+    def definition(self, identity: int) -> Definition:
+        return self._definitions[identity]
+
+    def line(self, identity: int) -> int:
+        """The `def` line, from 1."""
+        placed = self._by_definition[identity][0]
+        return placed.row + placed.definition.row + 1
+
+    def aliases(self, identity: int) -> set[str]:
+        """Module-level names that stand for a definition: `softmax = Softmax.apply`."""
+        if self._aliases is None:
+            self._aliases = {}
+            for name in self.scope.assigned:
+                for target in self.resolve(name, None):
+                    self._aliases.setdefault(id(target), set()).add(name)
+        return self._aliases.get(identity, set())
+
     def constants_read(self, definitions: Iterable[Definition]) -> set[tuple[int, int]]:
         """Spans of the module-level assignments that the definitions read, transitively."""
         pending = {r.partition(".")[0] for d in definitions for r in _all_refs(d)}
@@ -243,6 +273,7 @@ class _Resolution:
     def __init__(self, module: Scope) -> None:
         self.module = module
         self.asked: set[tuple[str, int]] = set()
+        self.external: set[str] = set()
 
     def resolve(self, ref: str, owner: Definition | None) -> list[Definition]:
         if (ref, id(owner)) in self.asked:
@@ -254,12 +285,16 @@ class _Resolution:
             if around is not None:
                 return self.member(around, rest.partition(".")[0])
         for scope, place in _scopes(owner, self.module):
+            for path in scope.imports.get(head, ()):
+                self.external.add(f"{path}.{rest}" if rest else path)
             if head in scope.definitions:
                 return [t for d in scope.definitions[head] for t in self.used(d, rest)]
             if head in scope.assigned:
                 return [t for r in scope.assigned[head] for t in self.resolve(r, place)]
             if head in scope.parameters or head in scope.imports:
                 return []
+        for star in self.module.imports.get("*", ()):
+            self.external.add(f"{star}{ref}" if star.endswith(".") else f"{star}.{ref}")
         return []
 
     def used(self, definition: Definition, rest: str) -> list[Definition]:

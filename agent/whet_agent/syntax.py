@@ -66,6 +66,7 @@ class Definition:
     end_row: int
     decorators: tuple[str, ...]
     decorator_values: tuple[Expr, ...]
+    decorator_refs: frozenset[str]
     signature: str
     bases: tuple[str, ...]
     scope: Scope
@@ -278,10 +279,12 @@ class _Reader:
         if inner is None:
             return True
         decorators = [c for c in node.named_children if c.type == "decorator"]
-        for decorator in decorators:
-            scope.refs |= references(decorator, self.source)
+        scope.refs |= self.decorator_refs(decorators)
         self.define(inner, node, decorators, scope, parent)
         return False
+
+    def decorator_refs(self, decorators: list[Node]) -> frozenset[str]:
+        return frozenset[str]().union(*(references(d, self.source) for d in decorators))
 
     def definition(self, node: Node, scope: Scope, parent: Definition | None) -> bool:
         self.define(node, node, [], scope, parent)
@@ -309,6 +312,7 @@ class _Reader:
             end_row=_last_row(node) - self.row,
             decorators=tuple(self.text(v) for v in values),
             decorator_values=tuple(expression(v, self.source) for v in values),
+            decorator_refs=self.decorator_refs(decorators),
             signature=self.text(parameters) if parameters is not None else "",
             bases=tuple(references(bases, self.source)) if bases is not None else (),
             scope=Scope(parameters=_parameter_names(parameters, self.source)),
