@@ -188,7 +188,7 @@ class Done:
 
 FailureKind = Literal[
     "cancelled", "no torch", "no triton", "no pytest", "bad request", "no space",
-    "device wedged", "device busy", "not a directory", "changed underneath", "internal",
+    "device wedged", "device busy", "not a directory", "changed underneath", "tests", "internal",
 ]  # fmt: skip
 
 
@@ -206,9 +206,7 @@ class Pong:
     id: int
 
 
-Down = Union[
-    Open, Blobs, Collect, Record, Evaluate, RunTests, Compile, Cancel, Ping, Close
-]
+Down = Union[Open, Blobs, Collect, Record, Evaluate, RunTests, Compile, Cancel, Ping, Close]
 Up = Union[Hello, Need, Stage, Done, Failure, Pong]
 
 
@@ -331,5 +329,3 @@ def _from_object(cls: Any, value: dict[str, Any]) -> Any:
     hints = typing.get_type_hints(cls)
     known = {f.name for f in dataclasses.fields(cls)}
     return cls(**{k: from_json(hints[k], v) for k, v in value.items() if k in known})
-
-

@@ -1,0 +1,338 @@
+"""The worker: takes descriptors 0 and 1 for its protocol, survives everything, leaves nothing.
+
+One event loop, no threads, no torch. Every request is a task; stages run in children
+(`runner`). The end of input, or twenty seconds without a word from the host, ends
+everything: children first, then this process's folder, then itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import platform
+import shutil
+import signal
+import socket
+import stat
+import sys
+import tempfile
+import time
+import traceback
+from typing import Any
+
+from . import environment, isolation, supervise
+from .bench import Bench
+from .cascade import Work
+from .protocol import (
+    SENTINEL, SILENCE_LIMIT_S, VERSION, Blobs, Cancel, Close, Collect, Compile, Done, Down,
+    Evaluate, Failure, FrameReader, Hello, Need, Open, Ping, Pong, ProtocolError, Record,
+    RunTests, Stage, Up, encode_frame,
+)  # fmt: skip
+from .workspace import BlobCache, Project, WorkspaceError, remove_tree
+
+_PREFIX = "whet-"
+_STALE_S = 600.0
+_PROGRESS_S = 0.1
+
+
+def main() -> None:
+    """Runs until the host goes. The entry of the shipped package."""
+    incoming, outgoing = _take_descriptors()
+    package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with contextlib.suppress(OSError):
+        isolation.become_subreaper()
+    home = _own_home(package_root)
+    try:
+        asyncio.run(_Worker(home, package_root).serve(incoming, outgoing))
+    finally:
+        _end_descendants()
+        remove_tree(home)
+        if package_root != home and os.path.basename(package_root).startswith(_PREFIX):
+            remove_tree(package_root)
+
+
+class _Worker:
+    def __init__(self, home: str, package_root: str) -> None:
+        self._bench = Bench(home, package_root, environment.allowed(os.environ))
+        self._cache = BlobCache(_cache_folder())
+        self._home = home
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._blobs: dict[int, asyncio.Queue[Blobs]] = {}
+        self._calls: dict[str, list[Any]] = {}
+        self._writer: asyncio.WriteTransport | None = None
+        self._heard_at = time.monotonic()
+        self._over = asyncio.Event()
+        self._opening = asyncio.Lock()
+
+    async def serve(self, incoming: int, outgoing: int) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            loop.add_signal_handler(number, self._over.set)
+        loop.add_signal_handler(signal.SIGCHLD, self._reap_strays)
+        self._writer, _ = await loop.connect_write_pipe(
+            asyncio.BaseProtocol, os.fdopen(outgoing, "wb", 0)
+        )
+        self._writer.write(SENTINEL)
+        self._send(
+            Hello(
+                version=VERSION,
+                python=platform.python_version(),
+                pid=os.getpid(),
+                host=socket.gethostname(),
+            )
+        )
+        await loop.connect_read_pipe(lambda: _Input(self), os.fdopen(incoming, "rb", 0))
+        silence = asyncio.ensure_future(self._watch_silence())
+        await self._over.wait()
+        silence.cancel()
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._bench.stop_zygotes()
+        self._cache.trim()
+
+    def end(self) -> None:
+        self._over.set()
+
+    def heard(self) -> None:
+        self._heard_at = time.monotonic()
+
+    def receive(self, message: Down | Up) -> None:
+        """Starts, feeds or ends a request. Never raises."""
+        if isinstance(message, Ping):
+            self._send(Pong(id=message.id))
+        elif isinstance(message, Close):
+            self.end()
+        elif isinstance(message, Cancel):
+            task = self._tasks.get(message.target)
+            if task is not None:
+                task.cancel()
+        elif isinstance(message, Blobs):
+            queue = self._blobs.get(message.id)
+            if queue is not None:
+                queue.put_nowait(message)
+        elif isinstance(message, (Open, Collect, Record, Evaluate, RunTests, Compile)):
+            self._tasks[message.id] = asyncio.ensure_future(self._answer(message))
+
+    # ---- requests ---------------------------------------------------------------------
+
+    async def _answer(self, request: Any) -> None:
+        try:
+            self._send(await self._done(request))
+        except asyncio.CancelledError:
+            self._send(Failure(id=request.id, failure="cancelled", message="cancelled"))
+        except WorkspaceError as error:
+            self._send(Failure(id=request.id, failure=error.failure, message=str(error)))
+        except OSError as error:
+            self._send(_os_failure(request.id, error))
+        except Exception:
+            self._send(Failure(id=request.id, failure="internal", message=traceback.format_exc()))
+        finally:
+            self._tasks.pop(request.id, None)
+
+    async def _done(self, request: Any) -> Done:
+        if isinstance(request, Open):
+            async with self._opening:
+                return Done(id=request.id, result=await self._open(request))
+        async with self._opening:
+            pass  # a request sent ahead waits for the `Open` before it
+        stages = _Stages(self, request.id)
+        work = Work(self._bench, self._calls, stages.say)
+        return Done(id=request.id, result=await work.do(request), stage_s=work.stage_s)
+
+    async def _open(self, request: Open) -> Any:
+        project = Project(
+            root=request.root, files=request.files, in_place=request.in_place, home=self._home,
+            cache=self._cache,
+        )  # fmt: skip
+        facts = asyncio.ensure_future(self._bench.open(request, project))
+        try:
+            await self._fetch(request.id, project)
+            return await facts
+        finally:
+            facts.cancel()
+
+    async def _fetch(self, request_id: int, project: Project) -> None:
+        """Asks the host for what this host lacks."""
+        wanted = set(await project.missing())
+        if not wanted:
+            return
+        if project.in_place and project.differing:
+            names = ", ".join(project.differing[:5])
+            self._send(
+                Stage(
+                    id=request_id,
+                    stage="open",
+                    detail=f"{len(project.differing)} files differ at root and are sent: {names}",
+                )
+            )
+        queue = self._blobs[request_id] = asyncio.Queue()
+        try:
+            self._send(Need(id=request_id, digests=tuple(sorted(wanted))))
+            while wanted:
+                message = await queue.get()
+                for digest, blob in zip(message.digests, message.blobs):
+                    project.add(digest, blob)
+                    wanted.discard(digest)
+        finally:
+            del self._blobs[request_id]
+
+    # ---- the link ---------------------------------------------------------------------
+
+    def _send(self, message: Up) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(encode_frame(message))
+
+    def say_stage(self, message: Stage) -> None:
+        self._send(message)
+
+    async def _watch_silence(self) -> None:
+        looked_at = time.monotonic()
+        while True:
+            await asyncio.sleep(1.0)
+            now = time.monotonic()
+            if (
+                now - looked_at > 5.0
+            ):  # we ourselves were stopped or suspended: not the host's silence
+                self._heard_at = now
+            looked_at = now
+            if now - self._heard_at > SILENCE_LIMIT_S:
+                self.end()
+
+    def _reap_strays(self) -> None:
+        """Orphans adopted as subreaper: collected when dead. Zygotes are collected by `stop`,
+        which tolerates that they were collected here."""
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+class _Input(asyncio.Protocol):
+    def __init__(self, worker: _Worker) -> None:
+        self._worker = worker
+        self._frames = FrameReader()
+
+    def data_received(self, data: bytes) -> None:
+        self._worker.heard()
+        try:
+            messages = self._frames.feed(data)
+        except ProtocolError as error:
+            print(f"whet: {error}", file=sys.stderr)
+            self._worker.end()
+            return
+        for message in messages:
+            self._worker.receive(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._worker.end()
+
+
+class _Stages:
+    """Sends `Stage` messages of one request: at once when the stage changes, else throttled."""
+
+    def __init__(self, worker: _Worker, request_id: int) -> None:
+        self._worker = worker
+        self._id = request_id
+        self._last = ("", 0.0)
+
+    def say(self, stage: str, detail: str, done: int, total: int) -> None:
+        name, at = self._last
+        now = time.monotonic()
+        if name == stage and now - at < _PROGRESS_S:
+            return
+        self._last = (stage, now)
+        self._worker.say_stage(
+            Stage(id=self._id, stage=stage, detail=detail, done=done, total=total)
+        )
+
+
+def _take_descriptors() -> tuple[int, int]:
+    """The protocol's own copies of 0 and 1; what prints by accident lands on stderr."""
+    incoming, outgoing = (fcntl.fcntl(n, fcntl.F_DUPFD_CLOEXEC, 10) for n in (0, 1))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    os.close(null)
+    return incoming, outgoing
+
+
+def _own_home(package_root: str) -> str:
+    """This worker's folder, locked while it lives; those of dead workers are removed."""
+    base = tempfile.gettempdir()
+    home = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base)
+    for folder in {home, package_root if _is_boot_folder(package_root) else home}:
+        lock = os.open(os.path.join(folder, "alive"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held until this process ends
+    for name in os.listdir(base):
+        folder = os.path.join(base, name)
+        if name.startswith(_PREFIX) and _is_stale(folder):
+            remove_tree(folder)
+    for name in ("scratch", "logs"):
+        os.mkdir(os.path.join(home, name))
+    return home
+
+
+def _is_boot_folder(folder: str) -> bool:
+    return os.path.basename(folder).startswith(_PREFIX)
+
+
+def _is_stale(folder: str) -> bool:
+    """Whether a worker of ours made this folder and is gone: nobody holds its lock. The pid
+    says nothing, since containers that share /tmp count their own."""
+    try:
+        status = os.lstat(folder)
+    except OSError:
+        return False
+    try:
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            return False
+        lock = os.open(os.path.join(folder, "alive"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return time.time() - status.st_mtime > _STALE_S  # died before it could lock
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return True
+
+
+def _cache_folder() -> str:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "whet", "blobs")
+
+
+def _os_failure(request_id: int, error: OSError) -> Failure:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        folder = tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free >> 20
+        return Failure(
+            id=request_id,
+            failure="no space",
+            message=f"the disk below {folder} is full ({free} MiB free); free some, or point TMPDIR elsewhere in the target's setup",
+        )
+    return Failure(id=request_id, failure="internal", message=f"{type(error).__name__}: {error}")
+
+
+def _end_descendants() -> None:
+    for _ in range(20):
+        pids = supervise.descendants(os.getpid())
+        if not pids:
+            return
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+if __name__ == "__main__":
+    main()

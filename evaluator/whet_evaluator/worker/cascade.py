@@ -1,0 +1,326 @@
+"""What each request means in stages: collect, record, and the cascade load, tests, time.
+
+The first failure ends a cascade, as a verdict. What is not the candidate's fault is a
+`WorkspaceError`, which becomes a `Failure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Union
+
+from . import records
+from .bench import Bench, Where
+from .protocol import Collect, Compile, Evaluate, Record, RunTests, from_json, to_json
+from .records import Launch, Mode, UnitRef, WorkerVerdict
+from .runner import Answered, Died, OutOfTime, OverLimit, Raised, StageEnd, Wedged
+from .workspace import WorkspaceError
+
+DEFAULT_ARCH = "gfx942"
+"""What to compile for where there is no device and the user named nothing: MI300X."""
+
+Request = Union[Collect, Record, Evaluate, RunTests, Compile]
+OnStage = Callable[[str, str, int, int], None]
+"""Hears stage, detail, done, total."""
+
+
+class Work:
+    """One request's way through its stages; `stage_s` fills up as they end."""
+
+    def __init__(self, bench: Bench, calls: dict[str, list[Any]], on_stage: OnStage) -> None:
+        self._bench = bench
+        self._calls = calls
+        self._on_stage = on_stage
+        self._fresh = False
+        self.stage_s: dict[str, float] = {}
+
+    async def do(self, request: Request) -> records.Result:
+        """Raises `WorkspaceError` for the world's faults, and for a missing package."""
+        self._require_packages(request)
+        if isinstance(request, Collect):
+            return await self._collect(request)
+        if isinstance(request, Record):
+            return await self._record(request)
+        if isinstance(request, Evaluate):
+            return await self._evaluate(request)
+        if isinstance(request, RunTests):
+            return await self._run_tests(request)
+        return await self._compile_only(request)
+
+    # ---- requests ---------------------------------------------------------------------
+
+    async def _collect(self, request: Collect) -> records.Collected:
+        async with self._place(None, None) as where:
+            job = {"tests": list(request.tests)}
+            answer = self._sound(await self._run("collect", job, where, self._mode))
+        return records.Collected(
+            nodes=tuple(answer["nodes"]),
+            errors=tuple(from_json(records.CollectError, e) for e in answer["errors"]),
+        )
+
+    async def _record(self, request: Record) -> records.Recorded:
+        unit = request.unit
+        async with self._place(unit, unit.text) as where:
+            job = {"nodes": list(request.tests), "record": True}
+            ran = self._sound(await self._run("tests", job, where, self._mode, name="record"))
+            self._calls[unit.path] = ran["calls"]
+            launches = ran["launches"]
+            made: dict[str, Any] = {"compiled": [], "not_compiled": []}
+            if launches:
+                job = {"launches": launches, "arch": self._arch}
+                made = self._sound(await self._run("load", job, where, "compile"))
+        broken = made.get("broken")
+        not_compiled = [*made["not_compiled"], *([broken["trace"]] if broken else [])]
+        return records.Recorded(
+            tests=_outcomes(ran), launches=_launches(launches), compiled=_compiled(made),
+            not_compiled=tuple(not_compiled), too_slow=tuple(ran["too_slow"]),
+        )  # fmt: skip
+
+    async def _run_tests(self, request: RunTests) -> records.TestRun:
+        unit = request.unit
+        async with self._place(unit, unit.text if unit else None) as where:
+            job = {"nodes": list(request.tests), "record": False}
+            return records.TestRun(
+                tests=_outcomes(self._sound(await self._run("tests", job, where, self._mode)))
+            )
+
+    async def _compile_only(self, request: Compile) -> records.CompileReport:
+        async with self._place(request.unit, request.text) as where:
+            job = {"launches": to_json(request.launches), "arch": request.arch}
+            made = self._sound(await self._run("load", job, where, "compile"))
+        broken = made.get("broken")
+        errors = [*made["not_compiled"], *([broken["trace"]] if broken else [])]
+        return records.CompileReport(compiled=_compiled(made), errors=tuple(errors))
+
+    async def _evaluate(self, request: Evaluate) -> WorkerVerdict:
+        self._fresh = request.fresh
+        async with self._place(request.unit, request.text) as where:
+            loaded = await self._load(request.launches, where)
+            if not isinstance(loaded, dict):
+                return loaded
+            tested = await self._tests(request, where)
+            if not isinstance(tested, dict):
+                return tested
+            launches = _launches(tested["launches"])
+            if _specialisations(launches) != _specialisations(request.launches):
+                # The candidate launches other specialisations than the original did:
+                # these are the ones its users would run, so these must compile.
+                loaded = await self._load(launches, where)
+                if not isinstance(loaded, dict):
+                    return loaded
+            timing = await self._time(request, where, tested)
+            if not isinstance(timing, (records.Timing, records.Untimed)):
+                return timing
+        return records.Correct(
+            tests=_outcomes(tested), launches=launches, compiled=_compiled(loaded), timing=timing
+        )
+
+    # ---- stages of the cascade: their answer, or the verdict that ends it -------------
+
+    async def _load(
+        self, launches: tuple[Launch, ...], where: Where
+    ) -> dict[str, Any] | WorkerVerdict:
+        job = {"launches": to_json(launches), "arch": self._arch}
+        end = await self._run("load", job, where, "compile")
+        if isinstance(end, Raised):
+            return records.Broken(trace=end.trace)
+        if not isinstance(end, Answered):
+            return self._verdict("load", end)
+        answer: dict[str, Any] = end.answer
+        broken = answer.get("broken")
+        if broken:
+            return records.Broken(trace=broken["trace"], kernel=broken.get("kernel"))
+        return answer
+
+    async def _tests(self, request: Evaluate, where: Where) -> dict[str, Any] | WorkerVerdict:
+        # A candidate slower than the original on the interpreter is not thereby wrong:
+        # its nodes all count, and only the stage's deadline ends them.
+        job = {
+            "nodes": list(request.nodes), "record": True, "seed": request.seed,
+            "budget_s": self._bench.limits.stage_s,
+        }  # fmt: skip
+        end = await self._run("tests", job, where, self._mode)
+        if not isinstance(end, Answered):
+            return self._verdict("tests", end)
+        answer: dict[str, Any] = end.answer
+        if answer["misplaced"]:
+            return records.Misplaced(detail=answer["misplaced"])
+        return _red(answer, request.nodes) or answer
+
+    async def _time(
+        self, request: Evaluate, where: Where, tested: dict[str, Any]
+    ) -> records.Timing | records.Untimed | WorkerVerdict:
+        if not request.timed:
+            return records.Untimed(reason="timing was not asked for")
+        if self._mode != "device":
+            return records.Untimed(reason="no GPU on this host, so nothing was timed")
+        job = {
+            "launches": tested["launches"], "calls": await self._calls_of(request),
+            "rounds": request.rounds, "pairs": request.pairs, "seed": request.seed,
+        }  # fmt: skip
+        end = await self._run("time", job, where, "device", lane="gpu_timing")
+        if not isinstance(end, Answered):
+            return self._verdict("time", end)
+        answer = end.answer
+        if not answer["cases"]:
+            return records.Untimed(reason="; ".join(answer["not_timed"]) or "nothing to time")
+        return records.Timing(
+            cases=tuple(from_json(records.Case, case) for case in answer["cases"]),
+            environment=answer["environment"],
+            not_timed=tuple(answer["not_timed"]),
+        )
+
+    async def _calls_of(self, request: Evaluate) -> list[Any]:
+        """The original's recorded calls; recorded anew where this worker has not seen them."""
+        if request.unit.path not in self._calls:
+            async with self._place(request.unit, request.unit.text) as where:
+                job = {"nodes": list(request.nodes), "record": True}
+                ran = self._sound(await self._run("tests", job, where, self._mode, name="record"))
+                self._calls[request.unit.path] = ran["calls"]
+        return self._calls[request.unit.path]
+
+    # ---- running ----------------------------------------------------------------------
+
+    @property
+    def _mode(self) -> Mode:
+        assert self._bench.facts is not None
+        return self._bench.facts.mode
+
+    @property
+    def _arch(self) -> str:
+        return self._bench.arch or DEFAULT_ARCH
+
+    @asynccontextmanager
+    async def _place(self, unit: UnitRef | None, text: str | None) -> AsyncIterator[Where]:
+        where = await self._bench.place(unit, text)
+        try:
+            yield where
+        finally:
+            self._bench.remove(where)
+
+    async def _run(
+        self,
+        stage: str,
+        job: dict[str, Any],
+        where: Where,
+        mode: Mode,
+        *,
+        name: str | None = None,
+        lane: Any = None,
+    ) -> StageEnd:
+        shown = name or stage
+        self._on_stage(shown, "", 0, 0)
+        end, seconds = await self._bench.run(
+            {"stage": stage, "unit": to_json(where.unit), **job}, where, mode=mode,
+            lane=lane or ("gpu" if mode == "device" else "cpu"), fresh=self._fresh,
+            on_progress=lambda detail, done, total: self._on_stage(shown, detail, done, total),
+        )  # fmt: skip
+        self.stage_s[shown] = self.stage_s.get(shown, 0.0) + seconds
+        if isinstance(end, Wedged):
+            self._bench.wedged = True
+            raise WorkspaceError(
+                "device wedged",
+                "a process on the device outlived SIGKILL, so its driver hangs; reset the device or restart the host, then run again",
+            )
+        return end
+
+    def _sound(self, end: StageEnd) -> dict[str, Any]:
+        """The answer of a stage that runs the user's own code, whose death is nobody's verdict."""
+        if isinstance(end, Answered):
+            answer: dict[str, Any] = end.answer
+            return answer
+        if isinstance(end, Raised):
+            raise WorkspaceError("internal", end.trace)
+        raise WorkspaceError(
+            "tests",
+            f"the tests of the code as it is now {_sentence(end)}; make them pass outside Whet first",
+        )
+
+    def _verdict(self, stage: records.Stage, end: StageEnd) -> WorkerVerdict:
+        if isinstance(end, Raised):
+            return records.Crashed(
+                stage=stage, how="raised an exception outside the tests", output=end.trace
+            )
+        if isinstance(end, OutOfTime):
+            return records.TimedOut(stage=stage, limit_s=end.limit_s)
+        if isinstance(end, OverLimit):
+            return records.Exceeded(stage=stage, what=end.what)
+        assert isinstance(end, Died), end
+        return records.Crashed(stage=stage, how=end.how, output=end.output)
+
+    def _require_packages(self, request: Request) -> None:
+        facts = self._bench.facts
+        if facts is None or self._bench.project is None:
+            raise WorkspaceError("bad request", "no project is open")
+        if self._bench.wedged:
+            raise WorkspaceError(
+                "device wedged", "the device hangs since an earlier stage; reset it, then run again"
+            )
+        for name, version in (
+            ("torch", facts.torch),
+            ("triton", facts.triton),
+            ("pytest", facts.pytest),
+        ):
+            if version is None:
+                raise WorkspaceError(f"no {name}", missing_package(name, facts))
+
+
+def missing_package(name: str, facts: records.Facts) -> str:
+    """One sentence naming the package, the Python that lacks it, and the cure."""
+    return (
+        f"Python {facts.python} on {facts.host} has no {name}; "
+        f"install {name} there, or set the target's python to one that has it"
+    )
+
+
+def _red(answer: dict[str, Any], nodes: tuple[str, ...]) -> records.Failed | None:
+    """The verdict where any demanded node is not green, or pytest itself says failure."""
+    outcomes = _outcomes(answer)
+    red = [outcome for outcome in outcomes if outcome.outcome != "passed"]
+    if len(outcomes) - len(red) < len(nodes) and not red:
+        red.append(_whole_run(f"{len(nodes)} tests were asked for, {len(outcomes)} ran"))
+    if not red and answer["exit_status"] != 0:
+        red.append(
+            _whole_run(f"pytest ended with status {answer['exit_status']} though every test passed")
+        )
+    return records.Failed(cases=tuple(red), passed=len(outcomes) - len(red)) if red else None
+
+
+def _whole_run(detail: str) -> records.TestOutcome:
+    return records.TestOutcome(nodeid="", outcome="error", seconds=0.0, detail=detail)
+
+
+def _outcomes(answer: dict[str, Any]) -> tuple[records.TestOutcome, ...]:
+    return tuple(from_json(records.TestOutcome, outcome) for outcome in answer["outcomes"])
+
+
+def _launches(launches: list[Any]) -> tuple[Launch, ...]:
+    return tuple(from_json(Launch, launch) for launch in launches)
+
+
+def _compiled(answer: dict[str, Any]) -> tuple[records.Compiled, ...]:
+    return tuple(from_json(records.Compiled, one) for one in answer["compiled"])
+
+
+def _specialisations(launches: tuple[Launch, ...]) -> set[str]:
+    """What distinguishes compiled code: kernel, argument types and constants, options."""
+    return {
+        repr((
+            launch.kernel,
+            [(a.name, a.type, a.divisible_by_16, a.value if a.type == "constexpr" else None)
+             for a in launch.arguments],
+            sorted(launch.options.items()),
+        ))
+        for launch in launches
+    }  # fmt: skip
+
+
+def _sentence(end: StageEnd) -> str:
+    if isinstance(end, OutOfTime):
+        return f"did not finish within {end.limit_s:.0f} s"
+    if isinstance(end, OverLimit):
+        return f"went over a limit ({end.what})"
+    assert isinstance(end, Died), end
+    tail = end.output.strip().splitlines()
+    return f"crashed ({end.how})" + (f": {tail[-1]}" if tail else "")

@@ -1,0 +1,355 @@
+"""Runs one stage in a guarded child and says how it ended: the event loop's side of
+`supervise` and `zygote`. A zygote that does not come up, or whose children cannot
+compute, is replaced by a fresh process per stage, and the reason is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Union
+
+from .supervise import Descriptors, children, descendants
+
+_ZYGOTE_START_S = 90.0
+_PROBE_S = 10.0
+_GUARDIAN_SLACK_S = 15.0  # SIGTERM grace, SIGKILL, five seconds until wedged, and some air
+_MAX_ANSWER = 256 << 20
+_TAIL_BYTES = 4000
+_ENTRY = (
+    "import sys;sys.path.insert(0,sys.argv[1]);from {package} import zygote;"
+    "zygote.{function}(*map(int,sys.argv[2:]))"
+)
+
+OnProgress = Callable[[str, int, int], None]
+_spawned: set[int] = set()
+
+
+@dataclass(frozen=True)
+class Answered:
+    answer: Any
+
+
+@dataclass(frozen=True)
+class Raised:
+    """Our stage code let an exception through; `trace` is its text."""
+
+    trace: str
+
+
+@dataclass(frozen=True)
+class Died:
+    how: str
+    output: str
+
+
+@dataclass(frozen=True)
+class OutOfTime:
+    limit_s: float
+
+
+@dataclass(frozen=True)
+class OverLimit:
+    what: str
+
+
+@dataclass(frozen=True)
+class Wedged:
+    """Something outlived SIGKILL: the device's driver hangs."""
+
+
+StageEnd = Union[Answered, Raised, Died, OutOfTime, OverLimit, Wedged]
+
+
+class Zygote:
+    """One preloaded process. `start` may find that it is of no use; then `why_not` says why."""
+
+    def __init__(self, package_root: str, folder: str, env: dict[str, str]) -> None:
+        self._package_root = package_root
+        self._folder = folder
+        self._env = env
+        self._channel: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._gate = asyncio.Lock()
+        self.why_not: str | None = None
+        self.missing: list[str] = []
+        self.threads = 0
+
+    async def start(self) -> None:
+        """Returns when the zygote is ready, or has been given up."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        with theirs:
+            self._process = _spawn(
+                "serve", [theirs.fileno()], self._package_root, self._folder, self._env
+            )
+        self._channel = ours
+        try:
+            report = await asyncio.wait_for(self._receive(), _ZYGOTE_START_S)
+        except asyncio.TimeoutError:
+            report = {}
+        if not report.get("ready"):
+            self.give_up("the preloading process did not start" + self._last_words())
+            return
+        self.missing, self.threads = report["missing"], report["threads"]
+        if self.threads != 1:
+            self.give_up(f"preloading left {self.threads} threads, and a forked child could hang")
+
+    @property
+    def usable(self) -> bool:
+        return self._channel is not None and self.why_not is None
+
+    async def fork(self, descriptors: Descriptors) -> bool:
+        """Asks for one child, whose guardian reports on its control socket. False if the
+        zygote is gone."""
+        async with self._gate:
+            while self._channel is not None:
+                try:
+                    socket.send_fds(self._channel, [b"fork"], list(_in_order(descriptors)))
+                except BlockingIOError:
+                    await asyncio.sleep(0.01)
+                except OSError:
+                    self.give_up("the preloaded process was killed, perhaps because memory ran out")
+                else:
+                    return True
+        return False
+
+    def give_up(self, reason: str) -> None:
+        self.why_not = reason
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the process; its guardians see their own controls, not this."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    async def _receive(self) -> dict[str, Any]:
+        assert self._channel is not None
+        data = await asyncio.get_running_loop().sock_recv(self._channel, 1 << 20)
+        report: dict[str, Any] = json.loads(data) if data else {}
+        return report
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError), open(f"{self._folder}/stderr", "rb") as file:
+            lines = file.read().decode(errors="replace").strip().splitlines()
+            return f": {lines[-1]}" if lines else ""
+        return ""
+
+
+async def run_stage(
+    order: dict[str, Any],
+    zygote: Zygote | None,
+    fresh_env: dict[str, str],
+    package_root: str,
+    on_progress: OnProgress,
+) -> StageEnd:
+    """Runs `order` (see `supervise.guard` and `stage.run_child`) in a child of `zygote`, or in
+    a fresh process where that is None. Cancelling ends the child and waits until it is gone.
+    """
+    token = secrets.token_hex(16)
+    with contextlib.ExitStack() as stack:
+        files = _StageFiles(stack, {**order, "token": token}, order["log_dir"])
+        launch = files.descriptors
+        if zygote is None or not await zygote.fork(launch):
+            _spawn("serve_one", list(_in_order(launch)), package_root, order["log_dir"], fresh_env)
+        files.close_theirs()
+        talk = _Talk(files, token, on_progress)
+        return await talk.wait(float(order["deadline_s"]))
+
+
+class _StageFiles:
+    """The five descriptors of one stage, and our ends of them."""
+
+    def __init__(self, stack: contextlib.ExitStack, order: dict[str, Any], folder: str) -> None:
+        os.makedirs(folder, exist_ok=True)
+        # An unlinked file, not a path: the candidate cannot come back to read the token.
+        order_file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+        order_file.write(json.dumps(order).encode())
+        order_file.flush()
+        self.control, theirs = socket.socketpair()
+        stack.callback(self.control.close)
+        self.control.setblocking(False)
+        self.result, result_theirs = os.pipe()
+        stack.callback(os.close, self.result)
+        os.set_blocking(self.result, False)
+        self.stdout = stack.enter_context(open(f"{folder}/stdout", "wb+"))
+        self.stderr = stack.enter_context(open(f"{folder}/stderr", "wb+"))
+        self.descriptors = Descriptors(
+            order_file.fileno(), theirs.detach(), result_theirs,
+            self.stdout.fileno(), self.stderr.fileno(),
+        )  # fmt: skip
+        self._theirs = stack.enter_context(contextlib.ExitStack())
+        self._theirs.callback(os.close, self.descriptors.control)
+        self._theirs.callback(os.close, self.descriptors.result)
+
+    def close_theirs(self) -> None:
+        """Once sent: only then does the end of a pipe mean that the other side is gone."""
+        self._theirs.close()
+
+    def tail(self) -> str:
+        parts = []
+        for file in (self.stdout, self.stderr):
+            size = os.fstat(file.fileno()).st_size
+            data = os.pread(file.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+            parts.append(data.decode(errors="replace").strip())
+        return "\n".join(part for part in parts if part)
+
+
+class _Talk:
+    """Reads a stage's two channels until its guardian is gone."""
+
+    def __init__(self, files: _StageFiles, token: str, on_progress: OnProgress) -> None:
+        self._files = files
+        self._token = token
+        self._on_progress = on_progress
+        self._answer: dict[str, Any] | None = None
+        self._pending = bytearray()
+        self._reports: dict[str, Any] = {}
+
+    async def wait(self, deadline_s: float) -> StageEnd:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._files.result, self._read_result)
+        ended = asyncio.ensure_future(self._read_control())
+        try:
+            await asyncio.wait_for(asyncio.shield(ended), deadline_s + _GUARDIAN_SLACK_S)
+        except asyncio.CancelledError:
+            await self._end_guardian(ended)
+            raise
+        except asyncio.TimeoutError:
+            await self._end_guardian(ended)
+        finally:
+            loop.remove_reader(self._files.result)
+        self._read_result()
+        return self._conclude(deadline_s)
+
+    async def _end_guardian(self, ended: asyncio.Future[None]) -> None:
+        """Orders the guardian to end its tree; one that does not listen is killed."""
+        with contextlib.suppress(OSError):
+            self._files.control.shutdown(socket.SHUT_WR)
+        done, _ = await asyncio.wait([ended], timeout=_GUARDIAN_SLACK_S)
+        if not done:
+            ended.cancel()
+            guardian = self._reports.get("guardian")
+            if guardian:
+                for pid in (*descendants(guardian), guardian):
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, signal.SIGKILL)
+
+    async def _read_control(self) -> None:
+        loop = asyncio.get_running_loop()
+        buffer = b""
+        with contextlib.suppress(ConnectionError):
+            while data := await loop.sock_recv(self._files.control, 4096):
+                buffer += data
+                *lines, buffer = buffer.split(b"\n")
+                for line in lines:
+                    self._reports.update(json.loads(line))
+
+    def _read_result(self) -> None:
+        while True:
+            try:
+                data = os.read(self._files.result, 1 << 20)
+            except BlockingIOError:
+                return
+            if not data:
+                asyncio.get_running_loop().remove_reader(self._files.result)
+                return
+            self._pending += data
+            *lines, rest = self._pending.split(b"\n")
+            self._pending = bytearray(rest[:_MAX_ANSWER])
+            for line in lines:
+                self._take(bytes(line))
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(message, dict) or message.pop("token", None) != self._token:
+            return  # written by somebody who guessed the descriptor
+        progress = message.get("progress")
+        if progress:
+            self._on_progress(progress["detail"], progress["done"], progress["total"])
+        elif self._answer is None:
+            self._answer = message
+
+    def _conclude(self, deadline_s: float) -> StageEnd:
+        ended, status = self._reports.get("ended"), self._reports.get("status")
+        if ended is None:
+            kill_strays()
+        if self._reports.get("wedged"):
+            return Wedged()
+        if ended == "timeout":
+            return OutOfTime(deadline_s)
+        if ended == "exceeded":
+            return OverLimit(self._reports["what"])
+        if self._answer is not None and status == 0:
+            if "error" in self._answer:
+                return Raised(self._answer["error"])
+            return Answered(self._answer["answer"])
+        return Died(_how(status), self._files.tail())
+
+
+def _how(status: int | None) -> str:
+    if status is None:
+        return "its supervising process was killed"
+    if status < 0:
+        name = _signal_name(-status)
+        return f"{name}, perhaps because memory ran out" if status == -signal.SIGKILL else name
+    return f"exited {status} without a result"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def kill_strays() -> None:
+    """Ends orphans this process adopted: what a murdered guardian leaves."""
+    for pid in children(os.getpid()):
+        if pid not in _spawned:
+            for stray in (*descendants(pid), pid):
+                with contextlib.suppress(OSError):
+                    os.kill(stray, signal.SIGKILL)
+
+
+def _spawn(
+    function: str, descriptors: list[int], package_root: str, folder: str, env: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """Runs a function of `zygote` in a new process of the user's Python, without `-I`."""
+    os.makedirs(folder, exist_ok=True)
+    neutral = os.path.join(folder, "empty")
+    os.makedirs(neutral, exist_ok=True)
+    entry = _ENTRY.format(package=__package__, function=function)
+    with open(f"{folder}/stdout", "ab") as out, open(f"{folder}/stderr", "ab") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-c", entry, package_root, str(os.getpid()), *map(str, descriptors)],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=neutral, env=env,
+            pass_fds=descriptors, start_new_session=True,
+        )  # fmt: skip
+    _spawned.add(process.pid)
+    return process
+
+
+def _in_order(descriptors: Descriptors) -> Iterator[int]:
+    yield descriptors.order
+    yield descriptors.control
+    yield descriptors.result
+    yield descriptors.stdout
+    yield descriptors.stderr

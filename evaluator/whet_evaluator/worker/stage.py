@@ -1,0 +1,109 @@
+"""The child: makes itself private and confined, runs one job, writes one answer.
+
+The answer goes out on a private descriptor as JSON lines, each carrying the order's
+token, so that nothing a candidate prints can be taken for it. `progress` lines come
+first; the last is `{"answer": ...}` or `{"error": trace}`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from . import isolation
+from .supervise import Descriptors
+
+Progress = Callable[[str, int, int], None]
+_RESULT_FD_FROM = 200  # out of the way of code that closes or reuses low numbers
+
+
+def run_child(order: dict[str, Any], descriptors: Descriptors) -> None:
+    """Runs `order["job"]` and exits the process. Called in a fresh fork."""
+    token = order.pop("token")
+    result = fcntl.fcntl(descriptors.result, fcntl.F_DUPFD_CLOEXEC, _RESULT_FD_FROM)
+    _take_over_output(descriptors)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    _settle(order)
+    try:
+        answer = {"answer": dispatch(_with_progress(order["job"], result, token))}
+    except BaseException:
+        answer = {"error": traceback.format_exc(limit=30)}
+    _write_line(result, {"token": token, **answer})
+    _flush_output()
+    os._exit(0)
+
+
+def dispatch(job: dict[str, Any]) -> Any:
+    """Runs the function that a job's `stage` names and returns its JSON-ready answer."""
+    module, function = {
+        "query": ("devices", "query"),
+        "collect": ("tests", "collect"),
+        "tests": ("tests", "run"),
+        "load": ("compile", "run"),
+        "time": ("timing", "run"),
+        "probe": ("probe", "run"),
+    }[job["stage"]]
+    run: Callable[[dict[str, Any]], Any] = getattr(
+        importlib.import_module(f".{module}", __package__), function
+    )
+    return run(job)
+
+
+def _take_over_output(descriptors: Descriptors) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(descriptors.stdout, 1)
+    os.dup2(descriptors.stderr, 2)
+    for descriptor in {
+        null,
+        descriptors.order,
+        descriptors.result,
+        descriptors.stdout,
+        descriptors.stderr,
+    }:
+        if descriptor > 2:
+            os.close(descriptor)
+
+
+def _settle(order: dict[str, Any]) -> None:
+    """Own session, environment, working directory, limits and confinement."""
+    os.setsid()
+    os.umask(0o077)
+    os.environ.clear()
+    os.environ.update(order["env"])
+    tempfile.tempdir = None  # it remembers the zygote's
+    sys.dont_write_bytecode = True
+    os.chdir(order["cwd"])
+    isolation.limit_resources(file_bytes=order["limits"]["disk_bytes"])
+    isolation.enter(isolation.Isolation(**order["isolation"]), order["writable"])
+
+
+def _with_progress(job: dict[str, Any], result: int, token: str) -> dict[str, Any]:
+    def progress(detail: str, done: int = 0, total: int = 0) -> None:
+        line = {"detail": detail, "done": done, "total": total}
+        _write_line(result, {"token": token, "progress": line})
+
+    return {**job, "progress": progress}
+
+
+def _write_line(descriptor: int, message: dict[str, Any]) -> None:
+    data = json.dumps(message).encode() + b"\n"
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass  # user code may have closed or replaced them

@@ -1,0 +1,282 @@
+"""The guardian: one process per stage that watches the child and leaves nothing behind.
+
+It sits between the zygote and the child as a *subreaper*, so whatever the child starts,
+daemons included, stays in the tree below it and is found by walking that tree. It polls
+deadline, memory, disk and output; it ends the tree by SIGTERM, a grace, SIGKILL. Its
+control socket reaching its end (the worker died or cancelled) is the order to do so now.
+
+The last line it sends says how the child ended:
+`{"ended": "exit" | "timeout" | "exceeded" | "cancelled", "status": int | null, "what": str}`
+with `wedged: true` when something outlived SIGKILL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from . import isolation
+
+_POLL_S = 0.25
+_GRACE_S = 1.0
+_WEDGED_S = 5.0
+_KILOBYTE = 1024
+
+
+@dataclass
+class Descriptors:
+    """What a stage is given: its order, and where control, result and output go."""
+
+    order: int
+    control: int
+    result: int
+    stdout: int
+    stderr: int
+
+    def close_all_but_control(self) -> None:
+        for descriptor in (self.order, self.result, self.stdout, self.stderr):
+            os.close(descriptor)
+
+
+def guard(
+    descriptors: Descriptors, run_child: Callable[[dict[str, Any], Descriptors], None]
+) -> NoReturn:
+    """Runs `run_child` in a fork of this process and watches it to the end. Never returns."""
+    try:
+        os.setsid()
+    except PermissionError:
+        pass  # a fresh process leads its session already
+    isolation.become_subreaper()
+    order = _read_order(descriptors.order)
+    me = os.getpid()
+    child = os.fork()
+    if child == 0:
+        try:
+            isolation.die_with_parent(me)
+            os.close(descriptors.control)
+            run_child(order, descriptors)
+        finally:
+            os._exit(70)
+    control = socket.socket(fileno=descriptors.control)
+    control.setblocking(True)
+    _say(control, {"guardian": me, "child": child})
+    watch = _Watch(order, child, descriptors.stdout, descriptors.stderr)
+    os.close(descriptors.result)
+    ended = _watch_to_the_end(watch, control)
+    ended["wedged"] = not _end_tree(child, graceful=ended["ended"] not in ("exit", "exceeded"))
+    _say(control, ended)
+    os._exit(0)
+
+
+def descendants(root: int) -> list[int]:
+    """Every live process below `root`, nearest first."""
+    found: list[int] = []
+    frontier = [root]
+    while frontier:
+        below = [pid for parent in frontier for pid in children(parent)]
+        found += below
+        frontier = below
+    return [pid for pid in found if _state(pid) not in ("Z", "X", "")]
+
+
+@dataclass
+class _Watch:
+    order: dict[str, Any]
+    child: int
+    stdout: int
+    stderr: int
+    started: float = field(default_factory=time.monotonic)
+    disk_base: int = 0
+    disk_due: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.disk_base = _disk_bytes(self.order["scratch_dir"])
+
+    def deadline_passed(self) -> bool:
+        return time.monotonic() - self.started > float(self.order["deadline_s"])
+
+    def exceeded(self) -> str | None:
+        """The limit that was passed, with both figures, or None."""
+        limits = self.order["limits"]
+        output = max(os.fstat(self.stdout).st_size, os.fstat(self.stderr).st_size)
+        for what, used, limit in (
+            ("output", output, limits["output_bytes"]),
+            ("memory", self._memory(), limits["memory_bytes"]),
+            ("disk", self._disk(), limits["disk_bytes"]),
+        ):
+            if used > limit:
+                return f"{what}: {_mib(used)} MiB used, {_mib(limit)} MiB allowed"
+        return None
+
+    def _memory(self) -> int:
+        return sum(_private_bytes(pid) for pid in descendants(os.getpid()))
+
+    def _disk(self) -> int:
+        # Walking a large tree is not free: spend at most a tenth of the time on it.
+        now = time.monotonic()
+        if now < self.disk_due:
+            return 0
+        used = _disk_bytes(self.order["scratch_dir"]) - self.disk_base
+        self.disk_due = time.monotonic() + 10 * (time.monotonic() - now)
+        return used
+
+
+def _watch_to_the_end(watch: _Watch, control: socket.socket) -> dict[str, Any]:
+    poller = select.poll()
+    poller.register(control, select.POLLIN | select.POLLHUP)
+    exited = _exit_descriptor(watch.child)
+    if exited is not None:
+        poller.register(exited, select.POLLIN)
+    interval_ms = int(1000 * (_POLL_S if exited is not None else 0.02))
+    while True:
+        events = poller.poll(interval_ms)
+        status = _reap(watch.child)
+        if status is not None:
+            # What a dying child had written in the last quarter second still counts.
+            what = watch.exceeded() if status != 0 else None
+            return {"ended": "exceeded" if what else "exit", "status": status, "what": what or ""}
+        if any(descriptor == control.fileno() for descriptor, _ in events):
+            return {"ended": "cancelled", "status": None, "what": ""}
+        if watch.deadline_passed():
+            return {"ended": "timeout", "status": None, "what": ""}
+        what = watch.exceeded()
+        if what is not None:
+            return {"ended": "exceeded", "status": None, "what": what}
+
+
+def _end_tree(child: int, *, graceful: bool) -> bool:
+    """Ends everything below this process. False if something outlives SIGKILL."""
+    if graceful:
+        for pid in descendants(os.getpid()):
+            _signal(pid, signal.SIGTERM)
+        _wait_until_alone(time.monotonic() + _GRACE_S)
+    deadline = time.monotonic() + _WEDGED_S
+    while True:
+        for pid in descendants(os.getpid()):
+            _signal(pid, signal.SIGKILL)
+        if _wait_until_alone(min(deadline, time.monotonic() + 0.2)):
+            return True
+        if time.monotonic() > deadline:
+            return False
+
+
+def _wait_until_alone(deadline: float) -> bool:
+    while True:
+        _reap(0)
+        if not descendants(os.getpid()):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+
+
+def _reap(child: int) -> int | None:
+    """Collects every dead child of ours; returns the exit status of `child` if it is one."""
+    status = None
+    while True:
+        try:
+            pid, how = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return status
+        if pid == 0:
+            return status
+        if pid == child:
+            status = os.waitstatus_to_exitcode(how)
+
+
+def _exit_descriptor(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # before Linux 5.3
+        return None
+
+
+def _read_order(descriptor: int) -> dict[str, Any]:
+    size = os.fstat(descriptor).st_size
+    order: dict[str, Any] = json.loads(os.pread(descriptor, size, 0))
+    return order
+
+
+def _say(control: socket.socket, message: dict[str, Any]) -> None:
+    try:
+        control.sendall(json.dumps(message).encode() + b"\n")
+    except OSError:
+        pass  # the worker is gone: nobody to tell, and the tree still has to end
+
+
+def children(pid: int) -> Iterator[int]:
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+                yield from map(int, file.read().split())
+        except FileNotFoundError:
+            yield from _children_by_scan(pid)
+            return
+        except OSError:
+            continue
+
+
+def _children_by_scan(parent: int) -> Iterator[int]:
+    """For kernels without the `children` file."""
+    for name in os.listdir("/proc"):
+        if name.isdigit() and _stat_fields(int(name))[1:2] == [str(parent)]:
+            yield int(name)
+
+
+def _state(pid: int) -> str:
+    return (_stat_fields(pid) or [""])[0]
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """State, parent and what follows: the fields after the name, which may hold anything."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _private_bytes(pid: int) -> int:
+    """Anonymous and shared-memory pages: not the libraries all children share."""
+    total = 0
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith(("RssAnon:", "RssShmem:")):
+                    total += int(line.split()[1]) * _KILOBYTE
+    except OSError:
+        return 0
+    return total
+
+
+def _disk_bytes(folder: str) -> int:
+    total = 0
+    for directory, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(directory, name)).st_blocks * 512
+            except OSError:
+                continue
+    return total
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _mib(n_bytes: int) -> int:
+    return -(-n_bytes // (1 << 20))

@@ -1,0 +1,123 @@
+"""A process with torch, triton and pytest loaded that forks a guarded child per stage.
+
+It stays single-threaded, runs no tensor operation and asks no question about devices: a
+child of a process that did either hangs or cannot use the GPU. It imports no module of
+the user's project. Requests are datagrams on descriptor `socket_fd`, each with the five
+descriptors of `supervise.Descriptors` attached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import signal
+import socket
+import sys
+import sysconfig
+import time
+import warnings
+from typing import Any
+
+from . import isolation, stage, supervise
+
+_PRELOAD = (
+    "torch", "triton", "triton.language", "triton.runtime.interpreter", "triton.compiler",
+    "torch.testing", "torch.autograd", "torch._dynamo", "sympy", "pytest", "_pytest.config",
+    "numpy", "inspect", "unittest.mock", "doctest",
+)  # fmt: skip
+_OUR_STAGES = ("overlay", "tests", "interpret", "record", "compile", "timing", "devices")
+
+
+def serve(expected_parent: int, socket_fd: int) -> None:
+    """Preloads, reports, and forks until the socket ends. The entry of a zygote process."""
+    isolation.die_with_parent(expected_parent)
+    _hide_own_path()
+    channel = socket.socket(fileno=socket_fd)
+    channel.set_inheritable(False)
+    started = time.monotonic()
+    missing = preload()
+    report = {
+        "ready": True,
+        "missing": missing,
+        "threads": len(os.listdir("/proc/self/task")),
+        "seconds": time.monotonic() - started,
+    }
+    channel.send(json.dumps(report).encode())
+    gc.collect()
+    gc.freeze()  # a child's collector must not touch, and so copy, our pages
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guardians are reaped by the kernel
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(channel, 64, 5)
+        if not request:
+            return
+        if os.fork() == 0:
+            _become_guardian(channel, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def serve_one(expected_parent: int, *descriptors: int) -> None:
+    """The same for one stage in this fresh process, with nothing preloaded."""
+    isolation.die_with_parent(expected_parent)
+    _hide_own_path()
+    supervise.guard(supervise.Descriptors(*descriptors), stage.run_child)
+
+
+def preload() -> list[str]:
+    """Imports what nearly every stage needs; returns the names that do not import."""
+    missing = []
+    for name in (*_PRELOAD, *_pytest_modules(), *_plugin_modules()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                importlib.import_module(name)
+            except BaseException as error:  # a broken plugin is the user's, and says so itself
+                missing.append(f"{name}: {type(error).__name__}: {error}")
+    for name in _OUR_STAGES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(f".{name}", __package__)
+    return missing
+
+
+def _become_guardian(channel: socket.socket, descriptors: list[int]) -> None:
+    try:
+        channel.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        supervise.guard(supervise.Descriptors(*descriptors), stage.run_child)
+    finally:
+        os._exit(70)
+
+
+def _pytest_modules() -> tuple[str, ...]:
+    """pytest's own plugins, most of which it imports only when a session starts."""
+    with contextlib.suppress(Exception):
+        config: Any = importlib.import_module("_pytest.config")
+        return tuple(f"_pytest.{name}" for name in config.default_plugins)
+    return ()
+
+
+def _plugin_modules() -> tuple[str, ...]:
+    """Installed third-party plugins, but none that lives outside site-packages: an
+    editable project's own plugin is the user's code and may be the candidate."""
+    if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
+        return ()
+    roots = tuple(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
+    names = []
+    for entry in importlib.metadata.entry_points(group="pytest11"):
+        with contextlib.suppress(Exception):
+            spec = importlib.util.find_spec(entry.module.partition(".")[0])
+            if spec and spec.origin and spec.origin.startswith(roots):
+                names.append(entry.module)
+    return tuple(names)
+
+
+def _hide_own_path() -> None:
+    """Our package was found through the first entry, which must not serve user imports;
+    nor may the neutral working directory."""
+    package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path[:] = [entry for entry in sys.path if entry not in ("", package_root)]
