@@ -4,7 +4,7 @@ import torch
 from kernels.softmax import softmax
 
 
-@pytest.mark.parametrize("shape", [(1, 16), (33, 781), (64, 1024), (128, 4096)])
+@pytest.mark.parametrize("shape", [(1, 16), (33, 781), (32, 1024), (64, 4096)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_softmax(shape, dtype):
     x = torch.randn(shape, device="cuda", dtype=dtype)
