@@ -192,7 +192,7 @@ class Finished:
     at: float
 
 
-Event = Union[
+Event = Union[  # noqa: UP007 - nineteen bars read worse
     Created, Started, Opened, BaselineRecorded, Asked, Answered, CallFailed, Proposed,
     Rejected, Screened, Judged, Confirmed, Interrupted, Ticked, CancelRequested, Resumed, Finished,
 ]  # fmt: skip

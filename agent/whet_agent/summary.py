@@ -1,0 +1,215 @@
+"""What a run came to, folded from its events. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import attrs
+
+from whet_agent import words
+from whet_agent.events import Event
+from whet_agent.fold import apply
+from whet_agent.score import MeasuredScore, cost
+from whet_agent.state import Search, Tried, confirmed_best, red_tests
+from whet_agent.task import Goal
+from whet_evaluator.worker.records import Correct, Counted, Recorded, TestOutcome
+
+
+@attrs.frozen(kw_only=True)
+class Speedup:
+    """Measured and confirmed on fresh samples: original time over candidate time.
+
+    `low` and `high` bound the 95 % interval of the geometric mean over cases.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    hardware: str
+    at: float
+
+
+@attrs.frozen(kw_only=True)
+class Cost:
+    """Traffic of one text over the recorded launches: *counted*, not measured."""
+
+    counted: Counted | None
+    vgprs: int | None
+    """Largest over the compiled kernels: *estimated*."""
+    spills: int | None
+    lds_bytes: int | None
+    arch: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Best:
+    """The candidate a run offers. `speedup` None means *correct, untimed*: never faster."""
+
+    candidate: str
+    text: str
+    original_text: str
+    label: str
+    strategy: str
+    speedup: Speedup | None
+    cost_before: Cost | None
+    cost_after: Cost | None
+    tests: tuple[TestOutcome, ...]
+
+
+@attrs.frozen(kw_only=True)
+class RunSummary:
+    """One run as lists, lenses and reports show it.
+
+    `state` is `running` while no `Finished` follows the last start or resume (whether a
+    process still works on it is the journal's lease to say). `tally` counts judged and
+    rejected candidates by outcome in words (`wrong result`, `compile error`, `slower`).
+    """
+
+    run: str
+    goal: Goal
+    root: str
+    path: str
+    kernel: str
+    digest: str
+    target: str
+    arch: str | None
+    state: Literal["running", "finished"]
+    stage: str
+    tried: int
+    iterations: int
+    best: Best | None
+    tally: dict[str, int]
+    spent_usd: float | None
+    """None when a price is unknown; `tokens` then still counts."""
+    tokens: int
+    red: tuple[TestOutcome, ...]
+    """Red tests of the baseline, for diagnostics and the offer to fix."""
+    started_at: float
+    updated_at: float
+    reason: str | None
+    sentence: str
+    memo: Search | None = attrs.field(default=None, repr=False, eq=False)
+    """The state behind the summary, so that one more event is one more step."""
+
+
+def summarise(events: Iterable[Event]) -> RunSummary:
+    """The summary after all of `events`, of which there must be at least one."""
+    summary: RunSummary | None = None
+    for event in events:
+        summary = step(summary, event)
+    assert summary is not None, "a run has at least its Created event"
+    return summary
+
+
+def step(summary: RunSummary | None, event: Event) -> RunSummary:
+    """The summary after one more event. `None` is the summary before the first."""
+    return view(apply(summary.memo if summary else None, event))
+
+
+def view(search: Search) -> RunSummary:
+    """A state as lists, lenses and reports show it."""
+    task, finished = search.task, search.finished
+    rejected = words.rejections(search)
+    tally = words.tally(search, rejected)
+    best = confirmed_best(search)
+    return RunSummary(
+        run=search.run,
+        goal=task.goal,
+        root=task.root,
+        path=task.unit.path,
+        kernel=task.kernel,
+        digest=task.digest,
+        target=task.target.name,
+        arch=task.arch,
+        state="finished" if finished else "running",
+        stage="" if finished else _stage(search),
+        tried=sum(tally.values()),
+        iterations=sum(len(line.turns) for line in search.trajectories),
+        best=_best(search, best) if best else None,
+        tally=tally,
+        spent_usd=search.spent_usd if search.prices_known else None,
+        tokens=search.tokens,
+        red=red_tests(search.recorded) if search.recorded else (),
+        started_at=search.created_at,
+        updated_at=search.now,
+        reason=finished.reason if finished else None,
+        sentence=finished.sentence if finished else "",
+        memo=search,
+    )
+
+
+def _best(search: Search, tried: Tried) -> Best:
+    assert isinstance(tried.confirmation, Correct)
+    return Best(
+        candidate=tried.id,
+        text=tried.text,
+        original_text=search.task.unit.text,
+        label=tried.label,
+        strategy=tried.strategy,
+        speedup=_speedup(search, tried),
+        cost_before=_cost(search.recorded) if search.recorded else None,
+        cost_after=_cost(tried.confirmation),
+        tests=tried.confirmation.tests,
+    )
+
+
+def _speedup(search: Search, tried: Tried) -> Speedup | None:
+    """Only what fresh samples say, and only when they say FASTER."""
+    match tried.confirmed_score:
+        case MeasuredScore(verdict="FASTER") as measured:
+            return Speedup(
+                ratio=measured.ratio,
+                low=measured.low,
+                high=measured.high,
+                hardware=words.hardware(search),
+                at=tried.confirmed_at,
+            )
+        case _:
+            return None
+
+
+def _cost(evidence: Recorded | Correct) -> Cost | None:
+    found = cost(evidence.launches, evidence.compiled)
+    if found.counted is None and found.arch is None:
+        return None
+    return Cost(
+        counted=found.counted,
+        vgprs=found.vgprs,
+        spills=found.spills,
+        lds_bytes=found.lds_bytes,
+        arch=found.arch,
+    )
+
+
+def _stage(search: Search) -> str:
+    """What the run does now, in a few words."""
+    kinds = [flight.work for flight in search.flight.values()]
+    turns = sum(len(line.turns) for line in search.trajectories)
+    total = search.task.policy.iterations * len(search.trajectories)
+    if "open" in kinds or search.facts is None:
+        return "opening the target"
+    if "record" in kinds or search.recorded is None:
+        return "recording the baseline"
+    if turns == 0 and "confirm" not in kinds:
+        return _sweep_stage(search)
+    roles = [flight.id.rpartition(".")[2].partition("~")[0] for flight in search.flight.values()]
+    doing = ", ".join(dict.fromkeys(_DOING[role] for role in roles if role in _DOING))
+    prefix = f"turn {turns} of {total}" if turns else "sweep"
+    return f"{prefix}: {doing}" if doing else prefix
+
+
+def _sweep_stage(search: Search) -> str:
+    swept = [tried for tried in search.candidates.values() if tried.origin == "sweep"]
+    judged = sum(tried.verdict is not None for tried in swept)
+    return f"sweep: {judged} of {len(swept)} variants judged"
+
+
+_DOING = {
+    "optimizer": "planning",
+    "generator": "writing",
+    "reflector": "reflecting",
+    "screen": "reading the reply",
+    "judge": "testing",
+    "confirm": "confirming",
+}

@@ -1,0 +1,353 @@
+"""How each `Start` is carried out against the ports, and what is told of it.
+
+A candidate's fault is a verdict and a model's stumble a `CallFailed`: both are events.
+The world's fault is a `Fault`, which ends the run with the cure.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import assert_never
+
+import attrs
+
+from whet_agent.briefing import Brief
+from whet_agent.events import (
+    Answered,
+    BaselineRecorded,
+    CallFailed,
+    Confirmed,
+    Event,
+    Judged,
+    Opened,
+    Proposed,
+    Reason,
+    Rejected,
+    Screened,
+)
+from whet_agent.journal import Journal
+from whet_agent.ports import Clock, Model, ModelError, SystemClock
+from whet_agent.search import (
+    Start,
+    StartAsk,
+    StartConfirm,
+    StartJudge,
+    StartOpen,
+    StartRecord,
+    StartScreen,
+    StartSweep,
+)
+from whet_agent.state import ORIGINAL, Search, Tried
+from whet_agent.task import Task
+from whet_evaluator.errors import EvaluatorError
+from whet_evaluator.evaluation import Candidate, Evaluator, OnProgress, Progress, Workspace
+from whet_evaluator.worker.records import UnitRef
+
+
+@attrs.frozen(kw_only=True)
+class Draft:
+    """A candidate as a reply or the sweep gives it. `text` is the whole new file."""
+
+    label: str
+    strategy: str
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Drafts:
+    """What a reply held: candidates, and why parts of it were unusable."""
+
+    drafts: tuple[Draft, ...]
+    problems: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Passed:
+    """A draft that passed the screen; `text` as screened, `syntax_hash` its identity."""
+
+    text: str
+    syntax_hash: str
+
+
+@attrs.frozen(kw_only=True)
+class Unfit:
+    """A draft that did not; `reason` is one sentence for the model's next turn."""
+
+    reason: str
+
+
+def default_workspace(task: Task) -> Workspace:
+    """The project with the unsaved buffers in place of their files."""
+    return Workspace(root=Path(task.root), overlay={**task.overlay, task.unit.path: task.unit.text})
+
+
+def _ignore(work_id: str, progress: Progress) -> None:
+    """Nobody watches."""
+
+
+@attrs.frozen(kw_only=True)
+class Ports:
+    """The loop's whole world. `model` None: the sweep alone.
+
+    `read_reply(reply, finish_reason, original_text, unit)`, `screen(original, text,
+    seen_hashes)` and `sweep(text, unit, arch)` are pure. `on_progress` gets the id of
+    the work and how far it is: progress, not events.
+    """
+
+    evaluator: Evaluator
+    journal: Journal
+    brief: Brief
+    read_reply: Callable[[str, str, str, UnitRef], Drafts]
+    screen: Callable[[UnitRef, str, frozenset[str]], Passed | Unfit]
+    sweep: Callable[[str, UnitRef, str | None], tuple[Draft, ...]]
+    model: Model | None = None
+    clock: Clock = attrs.field(factory=SystemClock)
+    workspace: Callable[[Task], Workspace] = default_workspace
+    on_progress: Callable[[str, Progress], None] = _ignore
+
+
+@attrs.frozen(kw_only=True)
+class Fault:
+    """The world's fault: ends the run. `sentence` names the cure."""
+
+    reason: Reason
+    sentence: str
+
+
+Tell = Callable[[tuple[Event, ...] | Fault], None]
+
+
+async def perform(start: Start, search: Search, ports: Ports, tell: Tell) -> None:
+    """Carries one piece of work out and tells its end. Never raises for the world's faults."""
+    try:
+        tell(await _events(start, search, ports))
+    except EvaluatorError as error:
+        tell(Fault(reason="evaluator failed", sentence=str(error)))
+
+
+async def _events(  # noqa: PLR0911 - a table
+    start: Start, search: Search, ports: Ports
+) -> tuple[Event, ...]:
+    match start:
+        case StartOpen():
+            facts = await ports.evaluator.open(ports.workspace(search.task))
+            return (Opened(id=start.id, facts=facts, at=ports.clock.now()),)
+        case StartRecord():
+            return (await _record(start, search, ports),)
+        case StartSweep():
+            return tuple(_swept(start, search, ports))
+        case StartAsk():
+            return (await _ask(start, search, ports),)
+        case StartScreen():
+            return tuple(_screened(start, search, ports))
+        case StartJudge():
+            return (await _judge(start, search, ports),)
+        case StartConfirm():
+            return (await _confirm(start, search, ports),)
+        case _:
+            assert_never(start)
+
+
+async def _record(start: StartRecord, search: Search, ports: Ports) -> Event:
+    task = search.task
+    recorded = await ports.evaluator.record(task.unit, task.tests, _watcher(start.id, ports))
+    return BaselineRecorded(id=start.id, recorded=recorded, at=ports.clock.now())
+
+
+# ---- the model -------------------------------------------------------------------------
+
+
+async def _ask(start: StartAsk, search: Search, ports: Ports) -> Event:
+    assert ports.model is not None, "a model call was decided without a model"
+    if start.delay_s > 0:
+        seconds = f"{start.delay_s:.0f} s"
+        ports.on_progress(start.id, Progress("model", f"asking again in {seconds}"))
+        await ports.clock.sleep(start.delay_s)
+    policy = search.task.policy
+    n_characters = 0
+
+    def on_delta(text: str) -> None:
+        nonlocal n_characters
+        n_characters += len(text)
+        ports.on_progress(start.id, Progress("model", f"{start.role}: {n_characters} characters"))
+
+    try:
+        reply = await ports.model.ask(
+            start.messages,
+            temperature=policy.temperature,
+            max_completion_tokens=policy.max_completion_tokens,
+            on_delta=on_delta,
+        )
+    except ModelError as error:
+        return _call_failed(start, error, ports.clock.now())
+    return Answered(
+        id=start.id,
+        role=start.role,
+        text=reply.text,
+        finish_reason=reply.finish_reason,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        usd=reply.usd,
+        at=ports.clock.now(),
+    )
+
+
+def _call_failed(start: StartAsk, error: ModelError, at: float) -> CallFailed:
+    return CallFailed(
+        id=start.id,
+        role=start.role,
+        sentence=error.sentence,
+        fatal=error.fatal,
+        retryable=error.retryable,
+        retry_after_s=error.retry_after_s,
+        billed=error.billed,
+        at=at,
+    )
+
+
+# ---- candidates ------------------------------------------------------------------------
+
+
+def _swept(start: StartSweep, search: Search, ports: Ports) -> Iterator[Event]:
+    task = search.task
+    at = ports.clock.now()
+    arch = task.arch or _device_arch(search)
+    seen = _seen(search, ports)
+    for index, draft in enumerate(ports.sweep(task.unit.text, task.unit, arch)):
+        match ports.screen(task.unit, draft.text, seen):
+            case Passed() as passed:
+                seen |= {passed.syntax_hash}
+                name = f"s{index}"
+                yield Proposed(
+                    id=start.id,
+                    candidate=name,
+                    parent=ORIGINAL,
+                    origin="sweep",
+                    label=draft.label,
+                    strategy=draft.strategy,
+                    text=passed.text,
+                    syntax_hash=passed.syntax_hash,
+                    at=at,
+                )
+            case Unfit(reason=reason):
+                yield Rejected(id=start.id, reason=reason, label=draft.label, at=at)
+    yield Screened(id=start.id, at=at)
+
+
+def _screened(start: StartScreen, search: Search, ports: Ports) -> Iterator[Event]:
+    unit = search.task.unit
+    at = ports.clock.now()
+    seen = _seen(search, ports)
+    found = ports.read_reply(start.reply, start.finish_reason, unit.text, unit)
+    for index, draft in enumerate(found.drafts):
+        match ports.screen(unit, draft.text, seen):
+            case Passed() as passed:
+                seen |= {passed.syntax_hash}
+                name = f"{start.turn}.{_letters(index)}"
+                yield Proposed(
+                    id=start.id,
+                    candidate=name,
+                    parent=start.parent,
+                    origin="model",
+                    label=draft.label,
+                    strategy=draft.strategy,
+                    text=passed.text,
+                    syntax_hash=passed.syntax_hash,
+                    at=at,
+                )
+            case Unfit(reason=reason):
+                yield Rejected(id=start.id, reason=reason, label=draft.label, at=at)
+    for problem in found.problems:
+        yield Rejected(id=start.id, reason=problem, label="", at=at)
+    if not found.drafts and not found.problems:
+        yield Rejected(id=start.id, reason="The reply holds no code.", label="", at=at)
+    yield Screened(id=start.id, at=at)
+
+
+def _seen(search: Search, ports: Ports) -> frozenset[str]:
+    """Hashes of everything tried before, the original's included."""
+    known = frozenset(tried.syntax_hash for tried in search.candidates.values()) - {""}
+    match ports.screen(search.task.unit, search.task.unit.text, frozenset()):
+        case Passed(syntax_hash=original):
+            return known | {original}
+        case Unfit():
+            return known
+
+
+def _letters(index: int) -> str:
+    """`a` to `z`, then `aa`, ..."""
+    first, last = divmod(index, 26)
+    return ("" if first == 0 else _letters(first - 1)) + chr(ord("a") + last)
+
+
+def _device_arch(search: Search) -> str | None:
+    devices = search.facts.devices if search.facts else ()
+    return devices[0].arch if devices else None
+
+
+# ---- evaluation ------------------------------------------------------------------------
+
+
+async def _judge(start: StartJudge, search: Search, ports: Ports) -> Event:
+    watcher = _Stopwatch(start.id, ports)
+    candidate = _candidate(search, start.candidate, start.nodes, f"{search.run}.{start.id}")
+    verdict = await ports.evaluator.evaluate(candidate, watcher)
+    return Judged(
+        id=start.id,
+        candidate=start.candidate.id,
+        verdict=verdict,
+        stage_s=watcher.stages(),
+        at=ports.clock.now(),
+    )
+
+
+async def _confirm(start: StartConfirm, search: Search, ports: Ports) -> Event:
+    candidate = _candidate(search, start.candidate, start.nodes, f"{search.run}.{start.id}")
+    verdict = await ports.evaluator.confirm(candidate, _watcher(start.id, ports))
+    return Confirmed(
+        id=start.id, candidate=start.candidate.id, verdict=verdict, at=ports.clock.now()
+    )
+
+
+def _candidate(search: Search, tried: Tried, nodes: tuple[str, ...], seed: str) -> Candidate:
+    assert search.recorded is not None
+    return Candidate(
+        unit=search.task.unit,
+        text=tried.text,
+        nodes=nodes,
+        launches=search.recorded.launches,
+        seed=zlib.crc32(seed.encode()),
+    )
+
+
+def _watcher(work_id: str, ports: Ports) -> OnProgress:
+    return lambda progress: ports.on_progress(work_id, progress)
+
+
+class _Stopwatch:
+    """Passes progress on and keeps how long each stage took on the host's clock."""
+
+    def __init__(self, work_id: str, ports: Ports) -> None:
+        self._id = work_id
+        self._ports = ports
+        self._stage = "queue"
+        self._since = time.monotonic()
+        self._spent: dict[str, float] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.stage != self._stage:
+            self._turn_to(progress.stage)
+        self._ports.on_progress(self._id, progress)
+
+    def stages(self) -> dict[str, float]:
+        """Seconds by stage, in order."""
+        self._turn_to("")
+        return self._spent
+
+    def _turn_to(self, stage: str) -> None:
+        now = time.monotonic()
+        self._spent[self._stage] = self._spent.get(self._stage, 0.0) + now - self._since
+        self._stage, self._since = stage, now
