@@ -20,7 +20,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -99,8 +99,27 @@ class _Places:
         return original if os.path.isdir(original) and original != path else None
 
 
+_listeners: list[Callable[[ModuleType], None]] = []
+
+
+def after_unit_import(listener: Callable[[ModuleType], None]) -> None:
+    """Calls `listener(module)` each time the unit's file has been imported, from now on.
+
+    A unit inside a test file or a `conftest.py` is imported by pytest's own loader, and
+    the listener never hears of it.
+    """
+    _listeners.append(listener)
+
+
 class _FreshLoader(importlib.machinery.SourceFileLoader):
     """Compiles from source every time; neither reads nor writes bytecode."""
+
+    is_unit = False
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        for listener in _listeners if self.is_unit else ():
+            listener(module)
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -140,8 +159,10 @@ class _ScratchFinder:
         folders = None
         if spec.submodule_search_locations is not None:
             folders = self._both(list(spec.submodule_search_locations))
+        loader = _FreshLoader(name, file)
+        loader.is_unit = _real(file) == self._places.unit_file
         moved = importlib.util.spec_from_file_location(
-            name, file, loader=_FreshLoader(name, file), submodule_search_locations=folders
+            name, file, loader=loader, submodule_search_locations=folders
         )
         assert moved is not None
         return moved

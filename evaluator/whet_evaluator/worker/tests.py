@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from . import overlay, records, report
+from . import interpret, limits, overlay, records, report
 from .protocol import to_json
+from .record import Recorder
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _hook: Callable[..., Callable[[_Function], _Function]] = pytest.hookimpl
@@ -25,7 +26,8 @@ _hook: Callable[..., Callable[[_Function], _Function]] = pytest.hookimpl
 
 def collect(job: dict[str, Any]) -> dict[str, Any]:
     """Nodes below `job["tests"]` (paths or node ids), and what failed to import."""
-    session = _Session(job)
+    _prepare(job)
+    session = _Session(job, Recorder(job))
     session.main(job["tests"], "--collect-only")
     errors = [
         records.CollectError(path=path, message=message)
@@ -36,24 +38,35 @@ def collect(job: dict[str, Any]) -> dict[str, Any]:
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Runs `job["nodes"]`. See the package's job contract for the keys of the answer."""
-    session = _Session(job)
+    _prepare(job)
+    recorder = Recorder(job)
+    recorder.install()
+    session = _Session(job, recorder)
     status = session.main(job["nodes"])
     outcomes = [*session.outcomes(), *session.missing(job["nodes"], status)]
     return {
         "outcomes": to_json(outcomes),
-        "launches": [],
-        "calls": [],
+        "launches": to_json(recorder.launches()),
+        "calls": recorder.calls.json(),
         "too_slow": session.too_slow,
         "misplaced": overlay.check(job),
         "exit_status": status,
     }
 
 
+def _prepare(job: dict[str, Any]) -> None:
+    overlay.install(job)
+    if job["mode"] == "interpret":
+        interpret.install(job)
+
+
 class _Session:
     """A pytest plugin for one run; its lists are the result."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
+    def __init__(self, job: dict[str, Any], recorder: Recorder) -> None:
         self._job = job
+        self._recorder = recorder
+        self._uncovered: dict[str, str | None] = {}
         self._reports: dict[str, list[Any]] = {}
         self._ends_at: float | None = None
         self._n_started = 0
@@ -63,7 +76,6 @@ class _Session:
 
     def main(self, arguments: list[str], *flags: str) -> int:
         """Runs pytest once; returns its exit status."""
-        overlay.install(self._job)
         output = self._job["output_dir"]
         own = [
             f"--rootdir={self._job['scratch']}",
@@ -116,6 +128,8 @@ class _Session:
             outcome=outcome,
             seconds=sum(r.duration for r in reports),
             detail=report.minimised(decisive) if decisive is not None else "",
+            kernels=self._recorder.kernels_of(nodeid),
+            uncovered=self._uncovered.get(nodeid),
         )
 
     # ---- pytest hooks -----------------------------------------------------------------
@@ -139,6 +153,8 @@ class _Session:
     def pytest_runtest_protocol(self, item: Any) -> bool | None:
         """True ends this node's protocol: it counts as too slow and is never started."""
         self._n_started += 1
+        self._recorder.begin(item.nodeid)
+        limits.begin_node()
         self._job["progress"](item.nodeid, self._n_started - 1, len(self.collected))
         if self._job["mode"] != "interpret":
             return None
@@ -157,6 +173,9 @@ class _Session:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         self._reports.setdefault(report.nodeid, []).append(report)
+        if self._job["mode"] == "interpret":
+            found = limits.explain(str(report.longrepr) if report.failed else None)
+            self._uncovered[report.nodeid] = self._uncovered.get(report.nodeid) or found
 
 
 def _selects(demanded: str, nodeid: str) -> bool:

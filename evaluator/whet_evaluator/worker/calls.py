@@ -1,0 +1,216 @@
+"""Records calls of the unit's launchers so that they can be replayed, and rebuilds them.
+
+Each launcher's `__code__` is swapped for a trampoline once its module is imported. The
+function object stays the same, so a call through `from m import f`, a dispatch table or
+an attribute is seen alike; rebinding the module's name would miss the first two.
+Only the outermost call counts: a launcher calling another is one call.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from . import overlay
+
+MAX_CALLS = 200
+MAX_VALUES = 4096
+"""Integer tensors up to this many elements keep their values: they are often indices."""
+
+
+class CallRecorder:
+    def __init__(
+        self, unit_file: str | None, launchers: tuple[str, ...], nodeid: Callable[[], str]
+    ) -> None:
+        self._unit_file = unit_file
+        self._launchers = launchers
+        self._nodeid = nodeid
+        self._depth = 0
+        self._seen: dict[str, dict[str, Any]] = {}
+
+    def install(self) -> None:
+        """Swaps the launchers' code as soon as the unit's module has been imported."""
+        overlay.after_unit_import(self._swap_all)
+
+    def json(self) -> list[dict[str, Any]]:
+        """`[{launcher, args, kwargs, nodeid, count}]`, in order of first call."""
+        return list(self._seen.values())
+
+    def _swap_all(self, module: types.ModuleType) -> None:
+        for launcher in self._launchers:
+            function = self._function(module, launcher)
+            if function is not None:
+                self._swap(launcher, function)
+
+    def _function(self, module: types.ModuleType, launcher: str) -> types.FunctionType | None:
+        """The plain function behind a module-level launcher, below its decorators."""
+        found: Any = module.__dict__.get(launcher)
+        while found is not None:
+            if isinstance(found, types.FunctionType) and self._is_own(found):
+                return found
+            found = getattr(found, "__wrapped__", None)
+        return None
+
+    def _is_own(self, value: types.FunctionType) -> bool:
+        return (
+            os.path.realpath(value.__code__.co_filename) == self._unit_file
+            and not value.__code__.co_freevars
+        )
+
+    def _swap(self, launcher: str, function: types.FunctionType) -> None:
+        original = types.FunctionType(
+            function.__code__, function.__globals__, function.__name__, function.__defaults__
+        )
+        original.__kwdefaults__ = function.__kwdefaults__
+        signature = inspect.signature(function)
+
+        def hook(*args: Any, **kwargs: Any) -> Any:
+            if self._depth == 0:
+                self._note(launcher, args, kwargs)
+            self._depth += 1
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._depth -= 1
+
+        function.__code__ = _trampoline(function.__code__, hook)
+        function.__signature__ = signature  # type: ignore[attr-defined]
+
+    def _note(self, launcher: str, args: Any, kwargs: Any) -> None:
+        storages: dict[int, int] = {}
+        call = {
+            "launcher": launcher,
+            "args": [encode(a, storages) for a in args],
+            "kwargs": {k: encode(v, storages) for k, v in kwargs.items()},
+        }
+        key = json.dumps(call, sort_keys=True)
+        if key in self._seen:
+            self._seen[key]["count"] += 1
+        elif len(self._seen) < MAX_CALLS:
+            self._seen[key] = {**call, "nodeid": self._nodeid(), "count": 1}
+
+
+def _trampoline(code: types.CodeType, hook: Callable[..., Any]) -> types.CodeType:
+    """Code that calls `hook`, which sits among its constants: no name is added anywhere."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        scope: dict[str, Any] = {}
+        exec("def call(*args, **kwargs):\n    return 'hook'(*args, **kwargs)\n", scope)
+    template: types.CodeType = scope["call"].__code__
+    constants = tuple(hook if c == "hook" else c for c in template.co_consts)
+    return template.replace(
+        co_consts=constants,
+        co_filename=code.co_filename,
+        co_firstlineno=code.co_firstlineno,
+        co_name=code.co_name,
+    )
+
+
+def encode(value: Any, storages: dict[int, int]) -> Any:
+    """JSON for one argument. `storages` numbers storages, so that aliases stay aliases."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return {"value": value}
+    if isinstance(value, float):
+        return {"float": repr(value)}
+    if isinstance(value, (list, tuple)):
+        items = [encode(item, storages) for item in value]
+        return {"list" if isinstance(value, list) else "tuple": items}
+    if isinstance(value, dict) and all(isinstance(k, str) for k in value):
+        return {"dict": {k: encode(v, storages) for k, v in value.items()}}
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if kind in {"torch.dtype", "torch.device"}:
+        return {kind.partition(".")[2]: str(value).removeprefix("torch.")}
+    if hasattr(value, "untyped_storage") and value.layout is not None:
+        return {"tensor": _encode_tensor(value, storages)}
+    return {"unreplayable": kind}
+
+
+def _encode_tensor(tensor: Any, storages: dict[int, int]) -> dict[str, Any]:
+    import torch
+
+    storage = tensor.untyped_storage()
+    described: dict[str, Any] = {
+        "shape": list(tensor.shape),
+        "strides": list(tensor.stride()),
+        "offset": tensor.storage_offset(),
+        "storage": storages.setdefault(storage.data_ptr(), len(storages)),
+        "storage_bytes": storage.nbytes(),
+        "dtype": str(tensor.dtype).removeprefix("torch."),
+        "requires_grad": tensor.requires_grad,
+    }
+    whole = not tensor.dtype.is_floating_point and not tensor.dtype.is_complex
+    if whole and tensor.numel():
+        plain = tensor.detach().to(torch.int64)
+        if tensor.numel() <= MAX_VALUES:
+            described["values"] = plain.reshape(-1).tolist()
+        else:
+            described["range"] = [int(plain.min()), int(plain.max())]
+    return described
+
+
+class Unreplayable(ValueError):
+    """The recorded call holds a value that cannot be rebuilt; `str()` names its type."""
+
+
+def decode(encoded: Any, storages: dict[int, Any], device: str, generator: Any) -> Any:
+    """The inverse of `encode`, floats drawn anew from `generator` (a CPU generator).
+
+    `storages` maps numbers to the tensors rebuilt so far. Raises `Unreplayable`.
+    """
+    import torch
+
+    (kind, content), *_ = encoded.items()
+    if kind == "value":
+        return content
+    if kind == "float":
+        return float(content)
+    if kind in {"list", "tuple"}:
+        items = [decode(item, storages, device, generator) for item in content]
+        return items if kind == "list" else tuple(items)
+    if kind == "dict":
+        return {k: decode(v, storages, device, generator) for k, v in content.items()}
+    if kind == "dtype":
+        return getattr(torch, content)
+    if kind == "device":
+        return torch.device(content if content == "cpu" else device)
+    if kind == "tensor":
+        return _decode_tensor(content, storages, device, generator)
+    raise Unreplayable(f"an argument of type {content}")
+
+
+def _decode_tensor(
+    described: dict[str, Any], storages: dict[int, Any], device: str, generator: Any
+) -> Any:
+    import torch
+
+    dtype = getattr(torch, described["dtype"])
+    number = described["storage"]
+    if number not in storages:
+        n = max(1, described["storage_bytes"] // dtype.itemsize)
+        storages[number] = _fresh(described, n, dtype, generator).to(device)
+    base = storages[number]
+    if base.dtype != dtype:
+        base = base.view(dtype)
+    view = base.as_strided(described["shape"], described["strides"], described["offset"])
+    if "values" in described:
+        view.copy_(torch.tensor(described["values"]).reshape(described["shape"]).to(dtype))
+    view = view.detach()
+    return view.requires_grad_() if described["requires_grad"] else view
+
+
+def _fresh(described: dict[str, Any], n: int, dtype: Any, generator: Any) -> Any:
+    """`n` elements: floats normal, integers within the recorded range."""
+    import torch
+
+    if dtype.is_floating_point or dtype.is_complex:
+        real = torch.randn(n, generator=generator)
+        return real.to(dtype)
+    low, high = described.get("range", [0, 1])
+    if dtype == torch.bool:
+        return torch.randint(0, 2, (n,), generator=generator).bool()
+    return torch.randint(low, high + 1, (n,), generator=generator).to(dtype)
