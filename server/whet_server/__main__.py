@@ -1,0 +1,23 @@
+"""The `whet` command. `whet serve` is the language server; the rest is the command line.
+
+The server starts without typer, rich, openai and pydantic: an editor waits for it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    if sys.argv[1:2] == ["serve"] and not {"-h", "--help"} & set(sys.argv[2:]):
+        from whet_server.serving import serve
+
+        serve()
+    from whet_agent.cli import main as command_line
+
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

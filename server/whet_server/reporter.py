@@ -1,0 +1,125 @@
+"""Tells the client what changed, at most four times a second however fast things happen.
+
+Changes are collected and the newest state of each run is sent: notifications for
+clients that know Whet, `$/progress` for all that can draw it, and one request to fetch
+lenses and hints again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Literal
+
+from whet_server.features import progress_text
+from whet_server.runs import Run
+from whet_server.to_lsp import Client
+from whet_server.wording import best_label
+
+INTERVAL_S = 0.25
+
+PROGRESS_NAME = "whet-"
+"""Before the run's id: the progress token that a cancel names."""
+
+
+class Reporter:
+    """`uri_of` names a run's document as the client does; `publish` sends diagnostics."""
+
+    def __init__(
+        self, client: Client, *, uri_of: Callable[[Run], str], publish: Callable[[], None]
+    ) -> None:
+        self._client = client
+        self._uri_of = uri_of
+        self._publish = publish
+        self._dirty: dict[str, Run] = {}
+        self._bars: dict[str, Literal["creating", "open", "none"]] = {}
+        self._wake = asyncio.Event()
+        self._tasks = {asyncio.create_task(self._flush_forever(), name="whet reporter")}
+
+    def changed(self, run: Run) -> None:
+        """May be called thousands of times a second."""
+        self._dirty[run.id] = run
+        self._wake.set()
+
+    def poke(self) -> None:
+        """Something that is published changed, though no run did."""
+        self._wake.set()
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _flush_forever(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            runs, self._dirty = tuple(self._dirty.values()), {}
+            for run in runs:
+                self._client.notify("whet/runChanged", run_payload(run, self._uri_of(run)))
+                self._progress(run)
+            self._publish()
+            if runs:
+                self._spawn(self._client.refresh())
+            await asyncio.sleep(INTERVAL_S)
+
+    def _progress(self, run: Run) -> None:
+        token = f"{PROGRESS_NAME}{run.id}"
+        match self._bars.get(run.id):
+            case None if run.state != "finished":
+                self._bars[run.id] = "creating"
+                self._spawn(self._open_bar(run, token))
+            case "open" if run.state == "finished":
+                self._client.end_progress(token, run.sentence)
+                self._bars[run.id] = "none"
+            case "open":
+                self._client.report_progress(token, progress_text(run.summary), _percentage(run))
+            case _:
+                pass
+
+    async def _open_bar(self, run: Run, token: str) -> None:
+        title = f"Whet: {run.kernel}"
+        opened = await self._client.begin_progress(token, title, progress_text(run.summary))
+        self._bars[run.id] = "open" if opened else "none"
+        self.changed(run)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def run_payload(run: Run, uri: str) -> dict[str, Any]:
+    """What `whet/runChanged` and `whet/listRuns` say of a run; a queued one counts as running."""
+    summary = run.summary
+    return {
+        "run": run.id,
+        "uri": uri,
+        "kernel": run.kernel,
+        "goal": run.goal,
+        "state": "finished" if run.state == "finished" else "running",
+        "stage": "queued" if run.state == "queued" else summary.stage if summary else "",
+        "tried": summary.tried if summary else 0,
+        "iterations": summary.iterations if summary else 0,
+        "best": _best_payload(run),
+        "sentence": run.sentence or (summary.sentence if summary else ""),
+        "reason": run.reason,
+    }
+
+
+def _best_payload(run: Run) -> dict[str, Any] | None:
+    best = run.summary.best if run.summary and not run.rejected else None
+    if best is None:
+        return None
+    speedup = best.speedup
+    return {
+        "candidate": best.candidate,
+        "speedup": speedup and {"ratio": speedup.ratio, "low": speedup.low, "high": speedup.high},
+        "label": best_label(best),
+    }
+
+
+def _percentage(run: Run) -> int:
+    summary = run.summary
+    if summary is None or not summary.iterations:
+        return 0
+    return min(100, 100 * summary.tried // summary.iterations)
