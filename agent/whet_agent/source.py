@@ -105,10 +105,19 @@ class Document:
             self._module = Module(self._chunks())
         return self._module
 
+    @property
+    def statements(self) -> tuple[tuple[int, int, Chunk], ...]:
+        """Top-level statements in source order: byte span and reading."""
+        return tuple((start, end, chunk) for start, end, _, chunk in self._read())
+
     def _chunks(self) -> list[tuple[int, int, Chunk]]:
+        return [(start, row, chunk) for start, _, row, chunk in self._read()]
+
+    def _read(self) -> list[tuple[int, int, int, Chunk]]:
+        """(start, end, row, reading) of each statement; only new ones are read."""
         assert self._tree is not None
         kept: dict[bytes, Chunk] = {}
-        chunks: list[tuple[int, int, Chunk]] = []
+        chunks: list[tuple[int, int, int, Chunk]] = []
         for node in top_level(self._tree):
             start = node.start_byte
             text = self._source[start : node.end_byte]
@@ -116,7 +125,7 @@ class Document:
             if chunk is None:
                 chunk = summarize(node, self._source)
             kept[text] = chunk
-            chunks.append((start, node.start_point[0], chunk))
+            chunks.append((start, node.end_byte, node.start_point[0], chunk))
         self._cache = kept
         return chunks
 

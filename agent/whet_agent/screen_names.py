@@ -1,0 +1,132 @@
+"""Which names and modules a candidate may not start to use, and how that is seen.
+
+Only what is *new* counts: an original that imports `os` may go on doing so. The list holds
+what lets code leave its process, look into its caller, or change a module that others use.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+
+ALLOWED_MODULES = frozenset({"torch", "triton", "math", "typing", "functools", "__future__"})
+FORBIDDEN_SUBMODULES = (
+    "torch.multiprocessing", "torch.utils.cpp_extension", "torch.distributed", "torch.hub",
+    "torch.package", "triton.testing", "triton.runtime.driver",
+)  # fmt: skip
+FORBIDDEN_CALLS = frozenset(
+    {
+        "exec", "eval", "compile", "__import__", "globals", "vars", "setattr", "delattr",
+        "breakpoint", "input", "open", "memoryview", "exit", "quit",
+    }
+)  # fmt: skip
+FORBIDDEN_ATTRIBUTES = frozenset(
+    {
+        "__code__", "__globals__", "__builtins__", "__subclasses__", "__closure__", "__dict__",
+        "__class__", "__getattribute__", "_getframe", "_exit", "f_back", "f_locals", "f_globals",
+        "gi_frame", "tb_frame", "cr_frame", "inspect", "subprocess", "threading", "ctypes",
+        "multiprocessing", "cpp_extension", "load_inline",
+    }
+)  # fmt: skip
+
+
+def forbidden_use(original: str, candidate: str) -> str | None:
+    """The first forbidden thing the candidate does that the original did not, as a sentence."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            before = Counter(sentence for _, sentence in _uses(ast.parse(original)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        before = Counter()
+    allowed = ALLOWED_MODULES | _modules(original)
+    uses = sorted(_uses(ast.parse(candidate)), key=lambda use: use[0])
+    for line, sentence in _imports(ast.parse(candidate), allowed, _imported(original)):
+        uses.append((line, sentence))
+    for _, sentence in sorted(uses, key=lambda use: use[0]):
+        if before[sentence] > 0:
+            before[sentence] -= 1
+        else:
+            return sentence
+    return None
+
+
+def _uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    modules = _bound_at_top(tree)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) if name in FORBIDDEN_CALLS and isinstance(node.ctx, ast.Load):
+                yield node.lineno, f"`{name}` may not be used in a candidate."
+            case ast.Attribute(attr=name) if name in FORBIDDEN_ATTRIBUTES:
+                yield node.lineno, f"`.{name}` may not be used in a candidate."
+            case ast.Global(names=names):
+                yield node.lineno, f"`global {', '.join(names)}` may not be used: keep no state."
+            case ast.Attribute(ctx=ast.Store() | ast.Del()) | ast.Subscript(
+                ctx=ast.Store() | ast.Del()
+            ):
+                root = _root(node)
+                if root in modules and isinstance(node, ast.Attribute):
+                    yield node.lineno, f"`{root}.{node.attr}` may not be assigned to."
+
+
+def _imports(
+    tree: ast.Module, allowed: frozenset[str], original: set[str]
+) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        for path in _paths(node):
+            if path in original:
+                continue
+            root = path.partition(".")[0]
+            if path.startswith(".") or root not in allowed:
+                yield node.lineno, f"`{path}` may not be imported: {_may(allowed)}."
+            elif any(f"{path}.".startswith(f"{bad}.") for bad in FORBIDDEN_SUBMODULES):
+                yield node.lineno, f"`{path}` may not be imported in a candidate."
+
+
+def _may(allowed: frozenset[str]) -> str:
+    return "only " + ", ".join(sorted(allowed - {"__future__"})) + " may be"
+
+
+def _paths(node: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [a.name for a in node.names]
+    module = "." * node.level + (node.module or "")
+    joint = "" if module.endswith(".") else "."
+    return [f"{module}{joint}{a.name}" for a in node.names]
+
+
+def _imported(text: str) -> set[str]:
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    return {
+        path
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for path in _paths(node)
+    }
+
+
+def _modules(text: str) -> frozenset[str]:
+    """Top-level packages the original imports; relative imports count by full path only."""
+    return frozenset(p.partition(".")[0] for p in _imported(text) if not p.startswith("."))
+
+
+def _bound_at_top(tree: ast.Module) -> frozenset[str]:
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names.update((a.asname or a.name).partition(".")[0] for a in node.names)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+    return frozenset(names)
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
