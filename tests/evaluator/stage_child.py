@@ -57,17 +57,17 @@ def run_stage(
 
 
 def make_job(
-    root: Path, scratch: Path, output: Path, unit: str | None = None, **more: Any
+    root: Path, scratch: Path, output: Path, path: str | None = None, **more: Any
 ) -> dict[str, Any]:
-    """A job with the common keys; `unit` is the unit's path relative to the root."""
+    """A job with the common keys; `path` is the unit's, relative to the root."""
     return {
         "stage": "tests",
         "mode": "interpret",
         "root": str(root),
         "scratch": str(scratch),
         "unit": None,
-        "unit_file": None if unit is None else str(scratch / unit),
-        "unit_source": None if unit is None else str(root / unit),
+        "unit_file": None if path is None else str(scratch / path),
+        "unit_source": None if path is None else str(root / path),
         "seed": 1,
         "arch": None,
         "device": "none",
@@ -75,5 +75,4 @@ def make_job(
         "deadline_s": 200.0,
         "budget_s": 120.0,
         "record": True,
-        **more,
-    }
+    } | more

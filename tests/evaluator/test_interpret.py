@@ -34,3 +34,53 @@ def habits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict]]:
 def test_habit(habits: dict[str, list[dict]], name: str) -> None:
     for outcome in habits[name]:
         assert outcome["outcome"] == "passed", outcome["detail"]
+
+
+LIMITED = {
+    "test_bfloat16_arithmetic": "bfloat16 arithmetic",
+    "test_float8_arithmetic": "float8 arithmetic",
+    "test_libdevice_functions": "libdevice functions",
+    "test_inline_assembly": "inline assembly",
+    "test_device_graphs": "device graphs",
+    "test_torch_compile": "torch.compile",
+    "test_a_device_clock": "a device clock",
+    "test_a_device_clock_by_events": "a device clock",
+    "test_more_than_one_device": "more than one device",
+    "test_the_compiled_kernels_handle": "the compiled kernel's handle",
+    "test_the_compiled_kernels_handle_by_cache": "the compiled kernel's handle",
+    "test_triton_language_names_imported_one_by_one": ("triton.language names imported one by one"),
+    "test_a_torch_operation_without_a_cpu_version": "a torch operation without a CPU version",
+    "test_the_device_driver": "the device driver",
+    "test_gluon_kernels": "Gluon kernels",
+    "test_honest_failure": None,
+    "test_honest_success": None,
+    "test_common_libdevice_functions": None,
+}
+GREEN = {"test_a_device_clock", "test_a_device_clock_by_events"}
+GREEN |= {"test_honest_success", "test_common_libdevice_functions"}
+PROVES_NOTHING = {"test_bfloat16_arithmetic", "test_float8_arithmetic"}
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    tmp_path = tmp_path_factory.mktemp("limits")
+    root, scratch = tmp_path / "root", tmp_path / "scratch"
+    for folder in (root, scratch):
+        shutil.copytree(HABITS.parent / "limits", folder)
+    job = make_job(root, scratch, tmp_path / "out", "kernels.py", arch="sm_90")
+    result = run_stage("tests:run", {**job, "nodes": ["test_limits.py"]})
+    return {o["nodeid"].partition("::")[2]: o for o in result["outcomes"]}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_limit(limited: dict[str, dict], name: str) -> None:
+    outcome = limited[name]
+    assert outcome["uncovered"] == LIMITED[name], outcome["detail"]
+    if name not in PROVES_NOTHING:
+        assert outcome["outcome"] == ("passed" if name in GREEN else "failed"), outcome["detail"]
+
+
+def test_every_limit_has_a_test() -> None:
+    from whet_evaluator.worker.limits import LIMITS
+
+    assert {limit.name for limit in LIMITS} == set(LIMITED.values()) - {None}

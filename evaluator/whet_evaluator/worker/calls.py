@@ -70,24 +70,30 @@ class CallRecorder:
         signature = inspect.signature(function)
 
         def hook(*args: Any, **kwargs: Any) -> Any:
-            if self._depth == 0:
-                self._note(launcher, args, kwargs)
+            call = self._described(launcher, args, kwargs) if self._depth == 0 else None
             self._depth += 1
             try:
-                return original(*args, **kwargs)
+                result = original(*args, **kwargs)
             finally:
                 self._depth -= 1
+            if call is not None:
+                self._note(call)
+            return result
 
         function.__code__ = _trampoline(function.__code__, hook)
         function.__signature__ = signature  # type: ignore[attr-defined]
 
-    def _note(self, launcher: str, args: Any, kwargs: Any) -> None:
+    def _described(self, launcher: str, args: Any, kwargs: Any) -> dict[str, Any]:
+        """Before the call, which may change its arguments."""
         storages: dict[int, int] = {}
-        call = {
+        return {
             "launcher": launcher,
             "args": [encode(a, storages) for a in args],
             "kwargs": {k: encode(v, storages) for k, v in kwargs.items()},
         }
+
+    def _note(self, call: dict[str, Any]) -> None:
+        """After it: a call that raised is nothing to replay."""
         key = json.dumps(call, sort_keys=True)
         if key in self._seen:
             self._seen[key]["count"] += 1

@@ -15,7 +15,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from . import hardware, limits, standins
+from . import hardware, libdevice, limits, standins
 
 DEFAULT_ARCH = "sm_90"
 _MARK = "_whet_on_host"
@@ -307,6 +307,7 @@ def _patch_generator(torch: Any, devices: _Devices) -> None:
 def _patch_triton(triton: Any, devices: _Devices, arch: str) -> None:
     from triton.runtime import interpreter
     from triton.runtime.autotuner import Autotuner
+    from triton.runtime.jit import JITFunction
     from triton import testing
 
     driver = standins.Driver(arch, lambda: devices.device)
@@ -328,6 +329,14 @@ def _patch_triton(triton: Any, devices: _Devices, arch: str) -> None:
     # Triton 3.6 benches even a single config: its time decides nothing.
     Autotuner._bench = lambda self, *args, config, **meta: [0.0, 0.0, 0.0]
     interpreter._patch_lang = patch_lang
+    JITFunction.run = _not_interpreted
+    libdevice.install()
+
+
+def _not_interpreted(jit: Any, *_: Any, **__: Any) -> Any:
+    """With `TRITON_INTERPRET=1` only other dialects still make compiled functions."""
+    is_gluon = getattr(jit, "is_gluon", lambda: False)()
+    raise limits.refuse("Gluon kernels" if is_gluon else "the device driver")
 
 
 def _patch_libraries(torch: Any) -> None:

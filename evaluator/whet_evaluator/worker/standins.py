@@ -67,6 +67,28 @@ class Event:
         return (other._at - self._at) * 1e3
 
 
+class _DriverUtils:
+    """What `driver.active.utils` answers."""
+
+    def __init__(self, arch: str) -> None:
+        self._arch = arch
+
+    def get_device_properties(self, device: Any = 0) -> dict[str, int]:
+        chip = hardware.chip(self._arch)
+        return {
+            "max_shared_mem": chip.shared_bytes_per_block,
+            "max_num_regs": chip.registers_per_unit,
+            "multiprocessor_count": chip.units,
+            "warpSize": chip.lanes,
+            "sm_clock_rate": chip.clock_khz,
+            "mem_clock_rate": 0,
+            "mem_bus_width": 0,
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        raise limits.refuse("the device driver")
+
+
 class Driver:
     """What `triton.runtime.driver.active` answers. Without a device nothing is launched
     through it; whatever is not answered here raises `Uncovered`."""
@@ -74,7 +96,7 @@ class Driver:
     def __init__(self, arch: str, device: Callable[[], Any]) -> None:
         self._arch = arch
         self._device = device
-        self.utils = SimpleNamespace(get_device_properties=self._properties)
+        self.utils = _DriverUtils(arch)
 
     def get_current_target(self) -> Any:
         from triton.backends.compiler import GPUTarget
@@ -105,18 +127,6 @@ class Driver:
 
     def map_python_to_cpp_type(self, ty: str) -> str:
         return ty
-
-    def _properties(self, device: Any = 0) -> dict[str, int]:
-        chip = hardware.chip(self._arch)
-        return {
-            "max_shared_mem": chip.shared_bytes_per_block,
-            "max_num_regs": chip.registers_per_unit,
-            "multiprocessor_count": chip.units,
-            "warpSize": chip.lanes,
-            "sm_clock_rate": chip.clock_khz,
-            "mem_clock_rate": 0,
-            "mem_bus_width": 0,
-        }
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

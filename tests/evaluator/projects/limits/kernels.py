@@ -1,0 +1,49 @@
+"""Kernels that the interpreter cannot judge."""
+
+import torch
+import triton
+import triton.language as tl
+from triton.language import arange, program_id
+from triton.language.extra import libdevice
+
+
+@triton.jit
+def double_kernel(x_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = offsets < n
+    tl.store(out_ptr + offsets, tl.load(x_ptr + offsets, mask=mask) * 2, mask=mask)
+
+
+@triton.jit
+def tanh_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
+    offsets = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + offsets)
+    y = libdevice.tanh(x) + libdevice.erf(x) + libdevice.pow(libdevice.rsqrt(x * x + 1), 3.0)
+    tl.store(out_ptr + offsets, y)
+
+
+@triton.jit
+def bessel_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
+    offsets = tl.arange(0, BLOCK)
+    tl.store(out_ptr + offsets, libdevice.j0(tl.load(x_ptr + offsets)))
+
+
+@triton.jit
+def assembly_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
+    offsets = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + offsets)
+    y = tl.inline_asm_elementwise(
+        "mov.b32 $0, $1;", "=r,r", [x], dtype=tl.float32, is_pure=True, pack=1
+    )
+    tl.store(out_ptr + offsets, y)
+
+
+@triton.jit
+def bare_names_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
+    offsets = program_id(0) * BLOCK + arange(0, BLOCK)
+    tl.store(out_ptr + offsets, tl.load(x_ptr + offsets))
+
+
+def double(x):
+    out = torch.empty_like(x)
+    return out, double_kernel[(triton.cdiv(x.numel(), 64),)](x, out, x.numel(), BLOCK=64)
