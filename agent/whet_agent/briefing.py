@@ -43,8 +43,17 @@ def context(search: Search, turn: Turn, role: Role, brief: Brief) -> Context:
         last_failure=_failure(search, turn, role, brief),
         parent=_parent(search, turn, role, brief),
         problems=turn.problems if role == "generator" else (),
-        strategies=brief.parse_strategies(turn.optimizer or "") if role == "generator" else (),
+        strategies=_strategies(search, turn, brief) if role == "generator" else (),
     )
+
+
+def _strategies(search: Search, turn: Turn, brief: Brief) -> tuple[Strategy, ...]:
+    """The Optimizer's plans; a debug turn after a reply without code carries them out still."""
+    if turn.is_debug and turn.debug_of is not None:
+        return ()
+    turns = search.trajectories[turn.trajectory].turns[: turn.number]
+    fresh = next((one for one in reversed(turns) if not one.is_debug), turn)
+    return brief.parse_strategies(fresh.optimizer or "")
 
 
 def _common(search: Search, turn: Turn, brief: Brief) -> Context:

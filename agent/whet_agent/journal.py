@@ -38,9 +38,13 @@ class LeaseHeldError(JournalError):
 class Journal:
     """An open store. `notice` is a sentence for the user about it, or empty."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens or creates the store at `path`. Raises `JournalError`."""
+    def __init__(self, path: Path, *, mounts: str | None = None) -> None:
+        """Opens or creates the store at `path`. Raises `JournalError`.
+
+        `mounts` is the table of mounts in the form of `/proc/mounts`, this machine's if None.
+        """
         self.path = path
+        self._mounts = load_mounts() if mounts is None else mounts
         self.notice = ""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="whet-journal")
         try:
@@ -98,7 +102,7 @@ class Journal:
         connection = sqlite3.connect(
             self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=True
         )
-        network = network_file_system(self.path.parent.resolve(), load_mounts())
+        network = network_file_system(self.path.parent.resolve(), self._mounts)
         mode = "DELETE" if network else "WAL"
         connection.execute(f"PRAGMA journal_mode={mode}")
         connection.execute("PRAGMA synchronous=FULL")

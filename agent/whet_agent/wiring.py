@@ -1,0 +1,177 @@
+"""Ties the search's ports to the real ones: roles, replies, screen, sweep, model, files.
+
+One place knows all of them, so that none of them knows another.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from whet_agent import reply, roles, screen, sweep
+from whet_agent.briefing import Brief
+from whet_agent.chat import ChatModel
+from whet_agent.codebase import load_text
+from whet_agent.journal import Journal
+from whet_agent.keys import KeyUnavailable, load_key
+from whet_agent.ports import Model, ModelError
+from whet_agent.replay import CHOICE as RECORDED
+from whet_agent.retrieval import nearest
+from whet_agent.roles.context import Context
+from whet_agent.roles.optimizer import parse_strategies
+from whet_agent.settings import Loaded
+from whet_agent.source import Document
+from whet_agent.state import Search
+from whet_agent.task import ModelChoice, Task
+from whet_agent.work import Draft, Drafts, Passed, Ports, Unfit
+from whet_evaluator.evaluation import Evaluator, Progress, Workspace
+from whet_evaluator.worker.records import UnitRef
+
+MAX_TEST_CHARS = 8000
+"""Of the tests' source in a prompt: enough for the shapes and the reference."""
+
+
+class ClosableModel(Model, Protocol):
+    """A model that holds connections."""
+
+    async def close(self) -> None: ...
+
+
+def ports(
+    loaded: Loaded,
+    task: Task,
+    evaluator: Evaluator,
+    journal: Journal,
+    model: Model | None,
+    on_progress: Callable[[str, Progress], None] | None,
+) -> Ports:
+    """The loop's world for one run."""
+    return Ports(
+        evaluator=evaluator,
+        journal=journal,
+        brief=brief(loaded, task),
+        read_reply=read_reply,
+        screen=screen_text,
+        sweep=sweep_drafts,
+        model=model,
+        workspace=workspace(loaded),
+        on_progress=on_progress or (lambda _work, _progress: None),
+    )
+
+
+def chat_model(loaded: Loaded, choice: ModelChoice) -> ChatModel:
+    """The client for the run's model. Raises `ModelError` when there is no key for it."""
+    settings = loaded.settings.model
+    if settings is None or settings.choice() != choice:
+        raise ModelError(
+            f"This run was begun with {choice.name} at {choice.base_url}; name it again with "
+            "--model and --base-url, or in your settings.",
+            fatal=True,
+            billed=False,
+        )
+    try:
+        return ChatModel(settings, load_key(loaded.keys))
+    except (KeyUnavailable, ValueError) as error:
+        raise ModelError(str(error), fatal=True, billed=False) from None
+
+
+def workspace(loaded: Loaded) -> Callable[[Task], Workspace]:
+    """The project's files as the settings bound them, unsaved buffers included."""
+    settings = loaded.settings
+
+    def of(task: Task) -> Workspace:
+        return Workspace(
+            root=Path(task.root),
+            overlay={**task.overlay, task.unit.path: task.unit.text},
+            include=settings.include,
+            exclude=settings.exclude,
+            max_file_bytes=settings.max_file_bytes,
+            max_total_bytes=settings.max_total_bytes,
+            limits=settings.limits,
+        )
+
+    return of
+
+
+# ---- what the model is told ------------------------------------------------------------
+
+
+def brief(loaded: Loaded, task: Task) -> Brief:
+    """Prompts for one run. Source, tests and knowledge are read once, here."""
+    cut = functools.partial(excerpt, kernel=task.kernel)
+    tests = test_source(Path(task.root), task.tests) if task.model else ""
+    unit_text = task.unit.text if loaded.settings.share != "unit" else cut(task.unit.text)
+
+    def template(search: Search) -> Context:
+        arch = task.arch or _device_arch(search)
+        return Context(
+            goal=task.goal,
+            kernel=task.kernel,
+            path=task.unit.path,
+            unit_text=unit_text,
+            launchers=task.unit.launchers,
+            knowledge=roles.knowledge_for(arch),
+            exemplars=nearest(unit_text),
+            tests=tests,
+        )
+
+    return Brief(
+        template=template,
+        excerpt=cut,
+        messages=roles.messages,
+        parse_strategies=parse_strategies,
+    )
+
+
+def excerpt(text: str, *, kernel: str) -> str:
+    """The unit and the file's imports and constants, without the rest of the file."""
+    return Document(text).excerpt(kernel) or text
+
+
+def test_source(root: Path, tests: tuple[str, ...]) -> str:
+    """Source of the test files, cut to what a prompt has room for."""
+    found = []
+    for file in dict.fromkeys(test.partition("::")[0] for test in tests):
+        path = root / file
+        if path.is_file():
+            found.append(f"# {file}\n{load_text(path)}")
+    return "\n".join(found)[:MAX_TEST_CHARS]
+
+
+def _device_arch(search: Search) -> str | None:
+    devices = search.facts.devices if search.facts else ()
+    return devices[0].arch if devices else None
+
+
+# ---- what comes back -------------------------------------------------------------------
+
+
+def read_reply(text: str, finish_reason: str, original: str, unit: UnitRef) -> Drafts:
+    """A reply's candidates, each as the text of the whole file."""
+    parsed = reply.parse_reply(text, finish_reason, original, unit)
+    drafts = tuple(
+        Draft(label=one.label, strategy=one.strategy, text=one.text) for one in parsed.candidates
+    )
+    return Drafts(drafts=drafts, problems=parsed.problems)
+
+
+def screen_text(unit: UnitRef, text: str, seen: frozenset[str]) -> Passed | Unfit:
+    """The stage *screen* of the cascade."""
+    match screen.screen(unit, text, seen):
+        case screen.Screened(text=kept, syntax_hash=syntax_hash):
+            return Passed(text=kept, syntax_hash=syntax_hash)
+        case screen.Unusable(reason=reason):
+            return Unfit(reason=reason)
+
+
+def sweep_drafts(text: str, unit: UnitRef, arch: str | None) -> tuple[Draft, ...]:
+    """Launch parameters and constants, changed in the source."""
+    return tuple(
+        Draft(label=one.label, strategy=one.strategy, text=one.text)
+        for one in sweep.sweep_variants(text, unit, arch)
+    )
+
+
+__all__ = ["RECORDED", "ClosableModel", "brief", "chat_model", "ports", "workspace"]
