@@ -77,6 +77,20 @@ class ChatModel:
             raise self._without_secrets(explained) from None
         return self._reply(heard, messages)
 
+    async def list_models(self) -> tuple[str, ...]:
+        """What the endpoint offers, by its own list. Raises `ModelError`."""
+        from whet_agent import chat_errors
+
+        try:
+            async with asyncio.timeout(_LIST_MODELS_LIMIT_S * 2):
+                page = await self._connected().models.list()
+            return tuple(str(model.id) for model in page.data)
+        except ModelError as error:
+            raise self._without_secrets(error) from None
+        except Exception as error:  # noqa: BLE001 - the border to `openai`; nothing is swallowed
+            explained = chat_errors.explain(error, self._endpoint())
+            raise self._without_secrets(explained) from None
+
     async def close(self) -> None:
         """Ends the connections. Never raises; may be called twice."""
         client, self._client = self._client, None

@@ -14,6 +14,7 @@ from whet_agent import reply, roles, screen, sweep
 from whet_agent.briefing import Brief
 from whet_agent.chat import ChatModel
 from whet_agent.codebase import load_text
+from whet_agent.excerpt import excerpt
 from whet_agent.journal import Journal
 from whet_agent.keys import KeyUnavailable, load_key
 from whet_agent.ports import Model, ModelError
@@ -22,7 +23,6 @@ from whet_agent.retrieval import nearest
 from whet_agent.roles.context import Context
 from whet_agent.roles.optimizer import parse_strategies
 from whet_agent.settings import Loaded
-from whet_agent.source import Document
 from whet_agent.state import Search
 from whet_agent.task import ModelChoice, Task
 from whet_agent.work import Draft, Drafts, Passed, Ports, Unfit
@@ -125,11 +125,6 @@ def brief(loaded: Loaded, task: Task) -> Brief:
     )
 
 
-def excerpt(text: str, *, kernel: str) -> str:
-    """The unit and the file's imports and constants, without the rest of the file."""
-    return Document(text).excerpt(kernel) or text
-
-
 def test_source(root: Path, tests: tuple[str, ...]) -> str:
     """Source of the test files, cut to what a prompt has room for."""
     found = []
@@ -152,7 +147,7 @@ def read_reply(text: str, finish_reason: str, original: str, unit: UnitRef) -> D
     """A reply's candidates, each as the text of the whole file."""
     parsed = reply.parse_reply(text, finish_reason, original, unit)
     drafts = tuple(
-        Draft(label=one.label, strategy=one.strategy, text=one.text) for one in parsed.candidates
+        Draft(label=one.label, strategy=one.strategy, text=one.whole_text) for one in parsed.candidates
     )
     return Drafts(drafts=drafts, problems=parsed.problems)
 
