@@ -70,7 +70,7 @@ def tally(search: Search, rejected: tuple[Rejected, ...]) -> dict[str, int]:
 
 def is_duplicate(rejected: Rejected) -> bool:
     """Whether a candidate was dropped because it was tried before."""
-    return "duplicate" in rejected.reason.lower()
+    return "duplicate" in rejected.reason or "already tried" in rejected.reason
 
 
 def rejections(search: Search) -> tuple[Rejected, ...]:
