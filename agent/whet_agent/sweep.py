@@ -74,15 +74,22 @@ def _number_changes(found: Tunables, arch: str | None) -> Iterator[Plan]:
 def _choices(found: Tunables, arch: str | None) -> Iterator[Choice]:
     """Most promising first. Names that are no axis of this unit are dropped later."""
     sizes = [axis for axis in found.axes.values() if axis.is_size]
-    if found.has_dot:
-        yield from _dot_tiles(sizes)
-    yield from _common_moves(sizes, found)
-    if found.has_loop:
-        yield from ({"num_stages": stages} for stages in (3, 2, 4, 1))
-    if is_amd(arch):
-        yield from _amd_options(found, arch)
-    for axis in sizes:
-        yield from ({axis.name: factor} for factor in (4.0, 0.25, 8.0))
+    first = itertools.chain(
+        _dot_tiles(sizes) if found.has_dot else (), _common_moves(sizes, found)
+    )
+    yield from itertools.islice(first, 6)
+    yield from _in_turn(
+        first,
+        ({"num_stages": stages} for stages in (3, 2, 4, 1) if found.has_loop),
+        _amd_options(found, arch),
+        ({axis.name: factor} for axis in sizes for factor in (4.0, 0.25, 8.0)),
+    )
+
+
+def _in_turn(*streams: Iterable[Choice]) -> Iterator[Choice]:
+    """One of each at a time, so that a bound on the count cuts no kind off."""
+    for choices in itertools.zip_longest(*streams):
+        yield from (choice for choice in choices if choice is not None)
 
 
 def _common_moves(sizes: list[Axis], found: Tunables) -> Iterator[Choice]:
@@ -122,9 +129,13 @@ def _dot_tiles(sizes: list[Axis]) -> Iterator[Choice]:
 
 
 def _amd_options(found: Tunables, arch: str | None) -> Iterator[Choice]:
-    yield from ({"waves_per_eu": waves} for waves in (2, 1, 4, 3))
-    if found.has_dot:
+    if not is_amd(arch):
+        return
+    if not found.has_dot:
+        yield from ({"waves_per_eu": waves} for waves in (2, 1, 4, 3))
+    else:
         yield {"matrix_instr_nonkdim": 16}
+        yield {"waves_per_eu": 2}
         yield {"matrix_instr_nonkdim": 16, "waves_per_eu": 2}
         yield {"matrix_instr_nonkdim": 32}
         if arch in {"gfx90a", "gfx940", "gfx941", "gfx942"}:

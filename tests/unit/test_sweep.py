@@ -20,15 +20,15 @@ from whet_agent.tunables import OPTIONS
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "kernels").glob("*.py"))
 HEAD = "import torch\nimport triton\nimport triton.language as tl\n"
 
-ADD = '''
+ADD = """
 @triton.jit
 def add(x_ptr, y_ptr, n, BLOCK: tl.constexpr):
     offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     x = tl.load(x_ptr + offs, mask=offs < n)
     tl.store(y_ptr + offs, x, mask=offs < n)
-'''
+"""
 
-ROWS = '''
+ROWS = """
 @triton.jit
 def rows(x_ptr, y_ptr, stride, n, BLOCK: tl.constexpr):
     row = tl.program_id(0)
@@ -37,7 +37,7 @@ def rows(x_ptr, y_ptr, stride, n, BLOCK: tl.constexpr):
         cols = start + tl.arange(0, BLOCK)
         acc += tl.load(x_ptr + row * stride + cols, mask=cols < n, other=0.0)
     tl.store(y_ptr + row, tl.sum(acc, axis=0))
-'''
+"""
 
 
 def sweep(source: str, kernel: str, arch: str | None = "sm_90") -> tuple[Variant, ...]:
@@ -92,100 +92,100 @@ def check(source: str, kernel: str, *expect: str, absent: str = "BLOCK") -> tupl
 
 
 def test_a_literal_at_the_launch_with_a_grid_of_meta() -> None:
-    check(ADD + '''
+    check(ADD + """
 def launch(x, y, n):
     add[lambda meta: (triton.cdiv(n, meta["BLOCK"]),)](x, y, n, BLOCK=256, num_warps=4)
-''', "add", "BLOCK=512, num_warps=4)", "BLOCK=1024, num_warps=8)", "BLOCK=256, num_warps=2)")
+""", "add", "BLOCK=512, num_warps=4)", "BLOCK=1024, num_warps=8)", "BLOCK=256, num_warps=2)")
 
 
 def test_a_grid_function_of_meta() -> None:
-    check(ADD + '''
+    check(ADD + """
 def launch(x, y, n):
     def grid(META):
         return (triton.cdiv(n, META['BLOCK']),)
     add[grid](x, y, n, BLOCK=256)
-''', "add", "BLOCK=512)", "BLOCK=256, num_warps=8)")
+""", "add", "BLOCK=512)", "BLOCK=256, num_warps=8)")
 
 
 def test_a_local_constant_feeds_grid_and_launch() -> None:
-    variants = check(ADD + '''
+    variants = check(ADD + """
 def launch(x, y, n):
     BLOCK = 256
     grid = (triton.cdiv(n, BLOCK),)
     add[grid](x, y, n, BLOCK=BLOCK)
-''', "add", "BLOCK = 512\n")
+""", "add", "BLOCK = 512\n")
     assert all("BLOCK=BLOCK" in v.text for v in variants)
 
 
 def test_a_grid_through_another_variable() -> None:
-    check(ADD + '''
+    check(ADD + """
 def launch(x, y, n):
     size = 256
     blocks = triton.cdiv(n, size)
     grid = (blocks, 1, 1)
     add[grid](x, y, n, size)
-''', "add", "size = 512\n")
+""", "add", "size = 512\n")
 
 
 def test_a_module_constant_used_by_this_unit_alone() -> None:
-    check("SIZE = 256" + ADD + '''
+    check("SIZE = 256" + ADD + """
 def launch(x, y, n):
     add[(triton.cdiv(n, SIZE),)](x, y, n, BLOCK=SIZE)
-''', "add", "SIZE = 512\n")
-    check("SIZE = tl.constexpr(256)" + ADD + '''
+""", "add", "SIZE = 512\n")
+    check("SIZE = tl.constexpr(256)" + ADD + """
 def launch(x, y, n):
     add[(triton.cdiv(n, SIZE),)](x, y, n, BLOCK=SIZE)
-''', "add", "SIZE = tl.constexpr(512)\n")
+""", "add", "SIZE = tl.constexpr(512)\n")
 
 
 def test_a_module_constant_that_others_read_is_left_alone() -> None:
-    check("SIZE = 256" + ADD + '''
+    check("SIZE = 256" + ADD + """
 def launch(x, y, n):
     add[(triton.cdiv(n, SIZE),)](x, y, n, BLOCK=SIZE)
 
 def padded(n):
     return n + SIZE
-''', "add", absent="SIZE")
+""", "add", absent="SIZE")
 
 
 def test_the_same_literal_in_grid_and_launch_changes_in_both() -> None:
-    variants = check(ADD + '''
+    variants = check(ADD + """
 def launch(x, y, n):
     add[(triton.cdiv(n, 256),)](x, y, n, BLOCK=256)
-''', "add", "add[(triton.cdiv(n, 512),)](x, y, n, BLOCK=512)")
+""", "add", "add[(triton.cdiv(n, 512),)](x, y, n, BLOCK=512)")
     for v in variants:
         if "BLOCK" in v.strategy:
             assert "256" not in v.text
 
 
 def test_a_literal_spelled_a_third_time_is_left_alone() -> None:
-    check(ADD + '''
+    check(ADD + """
 def launch(x, y, n):
     partial = torch.empty(n // 256)
     add[(triton.cdiv(n, 256),)](x, y, n, BLOCK=256)
-''', "add")
+""", "add")
 
 
 def test_a_grid_that_would_not_follow_is_left_alone() -> None:
-    check(ADD + '''
+    check(ADD + """
 def launch(x, y, n):
     add[(x.numel_of_blocks(),)](x, y, n, BLOCK=256)
-''', "add")
-    check(ADD + '''
+""", "add")
+    check(ADD + """
 def launch(x, y, n, BLOCK=256):
     add[(triton.cdiv(n, BLOCK),)](x, y, n, BLOCK=BLOCK)
-''', "add")
+""", "add")
 
 
 def test_a_computed_size_is_left_alone() -> None:
-    check(ROWS + '''
+    check(ROWS + """
 def launch(x, y, n):
     rows[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=triton.next_power_of_2(n))
-''', "rows")
+""", "rows")
 
 
 def test_a_size_that_must_cover_the_row_is_left_alone() -> None:
-    check('''
+    check("""
 @triton.jit
 def whole(x_ptr, y_ptr, stride, n, BLOCK: tl.constexpr):
     row = tl.program_id(0)
@@ -196,11 +196,11 @@ def whole(x_ptr, y_ptr, stride, n, BLOCK: tl.constexpr):
 def launch(x, y, n):
     assert n <= 1024
     whole[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=1024)
-''', "whole")
+""", "whole")
 
 
 def test_a_size_with_meaning_is_left_alone() -> None:
-    check('''
+    check("""
 @triton.jit
 def dequant(q_ptr, s_ptr, y_ptr, n, BLOCK_GROUP: tl.constexpr, SIZE: tl.constexpr):
     offs = tl.program_id(0) * SIZE + tl.arange(0, SIZE)
@@ -210,28 +210,28 @@ def dequant(q_ptr, s_ptr, y_ptr, n, BLOCK_GROUP: tl.constexpr, SIZE: tl.constexp
 
 def launch(q, s, y, n):
     dequant[lambda m: (triton.cdiv(n, m["SIZE"]),)](q, s, y, n, BLOCK_GROUP=128, SIZE=256)
-''', "dequant", absent="BLOCK_GROUP")
+""", "dequant", absent="BLOCK_GROUP")
 
 
 def test_loop_steps_positional_arguments_and_defaults() -> None:
-    check(ROWS + '''
+    check(ROWS + """
 def launch(x, y, n):
     rows[(x.shape[0],)](x, y, x.stride(0), n, 512)
-''', "rows", "x.stride(0), n, 1024)", "x.stride(0), n, 512, num_warps=8)")
-    check(ROWS.replace("BLOCK: tl.constexpr", "BLOCK: tl.constexpr = 512") + '''
+""", "rows", "x.stride(0), n, 1024)", "x.stride(0), n, 512, num_warps=8)")
+    check(ROWS.replace("BLOCK: tl.constexpr", "BLOCK: tl.constexpr = 512") + """
 def launch(x, y, n):
     rows[(x.shape[0],)](x, y, x.stride(0), n)
-''', "rows", "BLOCK: tl.constexpr = 1024)")
+""", "rows", "BLOCK: tl.constexpr = 1024)")
 
 
 def test_a_launch_in_many_lines_keeps_its_style() -> None:
-    source = ROWS + '''
+    source = ROWS + """
 def launch(x, y, n):
     rows[(x.shape[0],)](
         x, y, x.stride(0), n,
         BLOCK=512,  # a comment
     )
-'''
+"""
     check(source, "rows", "        BLOCK=512,\n        num_warps=8,  # a comment\n    )\n")
     tabs = check(source.replace("    ", "\t"), "rows", "\t\tBLOCK=512,\n\t\tnum_warps=8,  # a")
     assert not any("\n        num_warps" in v.text for v in tabs)
@@ -248,41 +248,41 @@ def test_crlf_files_keep_their_line_ends() -> None:
 
 
 def test_non_ascii_before_the_launch() -> None:
-    check("# größer λ 🚀\n" + ROWS + '''
+    check("# größer λ 🚀\n" + ROWS + """
 def launch(x, y, n):
     "größer"
     rows[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=512)
-''', "rows", "n, BLOCK=1024)")
+""", "rows", "n, BLOCK=1024)")
 
 
 def test_splats_and_unreadable_options_are_left_alone() -> None:
-    variants = sweep(ROWS + '''
+    variants = sweep(ROWS + """
 def launch(x, y, n, **options):
     rows[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=512, **options)
-''', "rows")
+""", "rows")
     assert [v for v in variants if "num_warps" in v.strategy] == []
     assert any("BLOCK=1024" in v.text for v in variants)
-    variants = sweep(ROWS + '''
+    variants = sweep(ROWS + """
 def launch(x, y, n):
     rows[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=512, num_warps=warps_for(n))
-''', "rows")
+""", "rows")
     assert [v for v in variants if "num_warps" in v.strategy] == []
 
 
 def test_two_launches_change_together_or_not_at_all() -> None:
-    both = '''
+    both = """
 def launch(x, y, n):
     if x.is_cuda:
         rows[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=512)
     else:
         rows[(x.shape[0],)](x, y, 1, n, BLOCK={other})
-'''
+"""
     for variant in check(ROWS + both.format(other=512), "rows", "1, n, BLOCK=1024)"):
         assert variant.text.count("BLOCK=512") in {0, 2}
     check(ROWS + both.format(other=256), "rows")
 
 
-TUNED = '''
+TUNED = """
 @triton.autotune(
     configs=[
         triton.Config({"BLOCK": 256}, num_warps=4),
@@ -290,10 +290,10 @@ TUNED = '''
     ],
     key=["n"],
 )
-''' + ADD.lstrip("\n") + '''
+""" + ADD.lstrip("\n") + """
 def launch(x, y, n):
     add[lambda meta: (triton.cdiv(n, meta["BLOCK"]),)](x, y, n)
-'''  # fmt: skip
+"""  # fmt: skip
 
 
 def test_an_autotune_list_grows_and_scales() -> None:
@@ -320,13 +320,13 @@ def test_an_autotune_list_in_one_line_and_one_that_is_computed() -> None:
 
 def test_heuristics_decide_for_themselves() -> None:
     check('@triton.heuristics({"BLOCK": lambda a: 64, "num_warps": lambda a: 4})' + ROWS.replace(
-        "\n@", "\n@", 1) + '''
+        "\n@", "\n@", 1) + """
 def launch(x, y, n):
     rows[(x.shape[0],)](x, y, x.stride(0), n)
-''', "rows", absent="num_warps")
+""", "rows", absent="num_warps")
 
 
-MATMUL = '''
+MATMUL = """
 @triton.jit
 def mm(a_ptr, b_ptr, c_ptr, M, N, K, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
        BLOCK_K: tl.constexpr, GROUP_M: tl.constexpr):
@@ -351,7 +351,7 @@ def mm(a_ptr, b_ptr, c_ptr, M, N, K, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexp
 def matmul(a, b, c, M, N, K):
     grid = lambda META: (triton.cdiv(M, META["BLOCK_M"]) * triton.cdiv(N, META["BLOCK_N"]),)
     mm[grid](a, b, c, M, N, K, BLOCK_M=32, BLOCK_N=32, BLOCK_K=32, GROUP_M=4)
-'''
+"""
 
 
 def test_matmul_tiles_and_amd_options_only_on_amd() -> None:
@@ -363,20 +363,20 @@ def test_matmul_tiles_and_amd_options_only_on_amd() -> None:
     assert any("matrix_instr_nonkdim=16" in s for s in gfx942)
     assert any("waves_per_eu=2" in s for s in gfx950)
     assert not any("kpack" in s for s in gfx950)
-    plain = [v.strategy for v in sweep(ROWS + '''
+    plain = [v.strategy for v in sweep(ROWS + """
 def launch(x, y, n):
     rows[(4,)](x, y, 1, n, BLOCK=512)
-''', "rows", "gfx942")]
+""", "rows", "gfx942")]
     assert any("waves_per_eu" in s for s in plain)
     assert not any("matrix_instr" in s for s in plain), "there is no tl.dot"
     assert [v.strategy for v in sweep(MATMUL, "mm", None)] == [v.strategy for v in nvidia]
 
 
 def test_caching_hints_only_for_data_used_once() -> None:
-    launch = '''
+    launch = """
 def launch(x, y, n):
     add[lambda m: (triton.cdiv(n, m["BLOCK"]),)](x, y, n, BLOCK=256)
-'''
+"""
     hinted = [v for v in sweep(ADD + launch, "add") if "used once" in v.strategy]
     assert len(hinted) == 1
     assert 'tl.load(x_ptr + offs, mask=offs < n, eviction_policy="evict_first")' in hinted[0].text
@@ -387,13 +387,13 @@ def launch(x, y, n):
 
 
 def test_other_units_of_the_file_are_never_touched() -> None:
-    source = ADD + ROWS + '''
+    source = ADD + ROWS + """
 def launch_add(x, y, n):
     add[lambda m: (triton.cdiv(n, m["BLOCK"]),)](x, y, n, BLOCK=256)
 
 def launch_rows(x, y, n):
     rows[(4,)](x, y, 1, n, BLOCK=512)
-'''
+"""
     for variant in sweep(source, "rows"):
         assert "x, y, n, BLOCK=256)" in variant.text
         assert "tl.load(x_ptr + offs, mask=offs < n)\n" in variant.text
