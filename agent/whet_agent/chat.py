@@ -77,20 +77,6 @@ class ChatModel:
             raise self._without_secrets(explained) from None
         return self._reply(heard, messages)
 
-    async def list_models(self) -> tuple[str, ...]:
-        """What the endpoint offers, by its own list. Raises `ModelError`."""
-        from whet_agent import chat_errors
-
-        try:
-            async with asyncio.timeout(_LIST_MODELS_LIMIT_S * 2):
-                page = await self._connected().models.list()
-            return tuple(str(model.id) for model in page.data)
-        except ModelError as error:
-            raise self._without_secrets(error) from None
-        except Exception as error:  # noqa: BLE001 - the border to `openai`; nothing is swallowed
-            explained = chat_errors.explain(error, self._endpoint())
-            raise self._without_secrets(explained) from None
-
     async def close(self) -> None:
         """Ends the connections. Never raises; may be called twice."""
         client, self._client = self._client, None
@@ -126,7 +112,9 @@ class ChatModel:
                 if refused is not None:
                     self._refused.add(refused)
                 elif chat_errors.names_no_model(error):
-                    listed = await self._list_models(client)
+                    listed: tuple[str, ...] = ()
+                    with contextlib.suppress(ModelError):  # a courtesy beside the real error
+                        listed = await self.list_models()
                     raise chat_errors.unknown_model(self._endpoint(), listed) from None
                 else:
                     raise
@@ -189,14 +177,29 @@ class ChatModel:
             usd=usd,
         )
 
-    async def _list_models(self, client: openai.AsyncOpenAI) -> tuple[str, ...]:
-        """What the endpoint offers, nearest in name first; empty when it does not say."""
+    async def list_models(self) -> tuple[str, ...]:
+        """What the endpoint offers, nearest in name to the configured one first.
+
+        Proves address, key and certificate at no cost. Raises `ModelError`.
+        """
+        import httpx2
+        import openai
+
+        from whet_agent import chat_errors
+
         try:
             async with asyncio.timeout(_LIST_MODELS_LIMIT_S):
-                page = await client.models.list()
+                page = await self._connected().models.list()
             names = sorted(str(model.id) for model in page.data)
-        except Exception:  # noqa: BLE001 - a courtesy: failing here must not hide the real error
-            return ()
+        except TimeoutError:
+            raise ModelError(
+                f"{self._settings.base_url} did not list its models within "
+                f"{_LIST_MODELS_LIMIT_S:g} s; is it overloaded?",
+                retryable=True,
+                billed=False,
+            ) from None
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
+            raise self._without_secrets(chat_errors.explain(error, self._endpoint())) from None
         near = difflib.get_close_matches(self._settings.name, names, n=3, cutoff=0.3)
         return tuple(dict.fromkeys([*near, *names]))
 

@@ -82,7 +82,7 @@ def find_tunables(text: str, unit: UnitRef) -> Tunables | None:
     launchers = [_node_at(root, *spans[name]) for name in unit.launchers if name in spans]
     if kernel is None:
         return None
-    return _Finder(root, kernel, [node for node in launchers if node is not None], spans).find()
+    return _Finder(root, kernel, [node for node in launchers if node is not None]).find()
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -96,11 +96,9 @@ class _Launch:
 
 
 class _Finder:
-    def __init__(
-        self, root: Node, kernel: Node, launchers: list[Node], spans: dict[str, tuple[int, int]]
-    ) -> None:
+    def __init__(self, root: Node, kernel: Node, launchers: list[Node]) -> None:
         self.root = root
-        self.spans = spans
+        self.launchers = launchers
         self.name = _definition_name(kernel)
         self.reading: KernelReading = read_kernel(kernel)
         self.computed = _heuristic_names(self.reading.decorators)
@@ -172,7 +170,7 @@ class _Finder:
             found = self._written(node, launch) if node is not None else None
             if found is None:
                 return None
-            sites.append(found)
+            sites += found
         unique = tuple(dict.fromkeys(sites))
         return Axis(name=name, sites=unique) if _one_value(unique) else None
 
@@ -180,18 +178,19 @@ class _Finder:
         node = launch.given.get(name)
         if node is None:
             node = None if launch.has_splat else self.reading.defaults.get(name)
-        site = self._written(node, launch) if node is not None else None
-        if site is None or node is None:
+        written = self._written(node, launch) if node is not None else None
+        if not written or node is None:
             return None
-        extra = self._grid_sites(name, node, site, launch)
+        extra = self._grid_sites(name, node, written[0].value, launch)
         if extra is None:
             return None
-        if node.type == "integer" and self._is_repeated(site.value, [site, *extra], launch):
+        sites = written + extra
+        if node.type == "integer" and self._is_repeated(sites, launch):
             return None
-        return [site, *extra]
+        return sites
 
     def _grid_sites(
-        self, name: str, node: Node, site: Site, launch: _Launch
+        self, name: str, node: Node, number: int, launch: _Launch
     ) -> list[Site] | None:
         """Places in the grid that must change too; None if the grid would not follow."""
         if name not in self.reading.scales_program or name in self.reading.grouping:
@@ -202,14 +201,15 @@ class _Finder:
             return []
         if self.reading.strides_by_programs:
             return []
-        same = [other for other, value in launch.given.items() if integer(value) == site.value]
-        literals = [one for part in launch.grid for one in _cdiv_literals(part, site.value)]
+        same = [other for other, value in launch.given.items() if integer(value) == number]
+        literals = [one for part in launch.grid for one in _cdiv_literals(part, number)]
         if node.type == "integer" and literals and same == [name]:
-            return [Site(start=n.start_byte, end=n.end_byte, value=site.value) for n in literals]
+            return [_site(literal, number) for literal in literals]
         return None
 
-    def _is_repeated(self, value: int, sites: list[Site], launch: _Launch) -> bool:
+    def _is_repeated(self, sites: list[Site], launch: _Launch) -> bool:
         """Whether the host code spells the same number elsewhere, perhaps to agree with it."""
+        value = sites[0].value
         known = {site.start for site in sites}
         kept = {n.start_byte for one in self.launches for n in one.given.values()}
         return any(
@@ -218,35 +218,35 @@ class _Finder:
             if node.type == "integer" and not _inside_keyword(node, OPTIONS)
         ) and all(site.start >= launch.function.start_byte for site in sites)
 
-    def _written(self, node: Node, launch: _Launch) -> Site | None:
-        """Where the value is spelled: here, or in the one assignment of the variable."""
+    def _written(self, node: Node, launch: _Launch) -> list[Site] | None:
+        """Where the value is spelled: here, or where the variable gets it."""
         value = integer(node)
-        if value is None and node.type == "identifier":
-            assigned = self._assigned_once(source(node), launch.function)
-            value = integer(assigned)
-            node = assigned if assigned is not None else node
-        if value is None:
+        if value is not None:
+            return [_site(node, value)]
+        if node.type != "identifier":
             return None
-        return Site(start=node.start_byte, end=node.end_byte, value=value)
+        name = source(node)
+        if name not in _bound_names(launch.function):
+            return self._module_constant(name)
+        assigned = _assignments_of(name, launch.function)
+        value = integer(assigned[0]) if len(assigned) == 1 else None
+        return None if value is None else [_site(assigned[0], value)]
 
-    def _assigned_once(self, name: str, function: Node) -> Node | None:
-        """The value of a local or module variable that is bound exactly once."""
-        if name in _bound_names(function):
-            local = _assignments_of(name, function)
-            return local[0] if len(local) == 1 else None
-        module = [n for n in _assignments_of(name, self.root) if _is_top_level(n)]
-        if len(module) != 1 or self._is_used_outside(name):
-            return None
-        return _constexpr_value(module[0])
+    def _module_constant(self, name: str) -> list[Site] | None:
+        """The constant itself is not the unit's to change: its reads in launchers are.
 
-    def _is_used_outside(self, name: str) -> bool:
-        """Whether code that is not of this unit reads the module's constant."""
-        inside = self.spans.values()
+        They must be all the reads there are, or code elsewhere would no longer agree.
+        """
+        assigned = [n for n in _assignments_of(name, self.root) if _is_top_level(n)]
+        value = integer(_constexpr_value(assigned[0])) if len(assigned) == 1 else None
         reads = [
             node for node in walk(self.root)
             if is_reference(node) and source(node) == name and not _is_target(node)
         ]  # fmt: skip
-        return any(not any(s <= n.start_byte < e for s, e in inside) for n in reads)
+        hosts = [(node.start_byte, node.end_byte) for node in self.launchers]
+        if value is None or any(not _is_within(read, hosts) for read in reads):
+            return None
+        return [_site(read, value) for read in reads]
 
     # ---- values written in @triton.autotune ----
 
@@ -260,7 +260,7 @@ class _Finder:
             node = _config_value(config, name)
             value = integer(node)
             if node is not None and value is not None:
-                sites.append(Site(start=node.start_byte, end=node.end_byte, value=value))
+                sites.append(_site(node, value))
             elif node is None and name in OPTIONS:
                 sites.append(_insertion(config, name, DEFAULTS.get(name, 0)))
             else:
@@ -326,6 +326,14 @@ def _keywords(call: Node) -> dict[str, Node]:
             if name is not None and value is not None:
                 found[source(name)] = value
     return found
+
+
+def _site(node: Node, value: int) -> Site:
+    return Site(start=node.start_byte, end=node.end_byte, value=value)
+
+
+def _is_within(node: Node, spans: list[tuple[int, int]]) -> bool:
+    return any(start <= node.start_byte < end for start, end in spans)
 
 
 def _insertion(call: Node, name: str, value: int) -> Site:

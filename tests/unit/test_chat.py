@@ -340,6 +340,17 @@ async def test_retry_after_may_be_a_date_or_milliseconds(endpoint: Endpoint) -> 
         assert caught.value.retry_after_s == expect
 
 
+async def test_listing_models_proves_the_endpoint(endpoint: Endpoint) -> None:
+    endpoint.answers = [answers(200, MODELS), error(401, "no"), answers(200, "<html>", "text/html")]
+    model = ChatModel(endpoint.settings(), None)
+    assert await model.list_models() == ("m-2", "alpha", "zeta")
+    with pytest.raises(ModelError, match="refused the key"):
+        await model.list_models()
+    with pytest.raises(ModelError, match="did not answer as an OpenAI-compatible"):
+        await model.list_models()
+    await model.close()
+
+
 def _reset(handler: BaseHTTPRequestHandler, _: Request) -> None:
     handler.connection.setsockopt(
         socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00"
