@@ -104,11 +104,13 @@ def test_spent_and_reserved_never_exceed_the_budget(seed, trajectories, max_usd,
         search = apply(search, event)
         assert search.spent_usd + search.reserved_usd <= max_usd + SLACK
     assert isinstance(events[-1], Finished)
-    assert search.reserved_usd == 0 and not search.flight
+    assert search.reserved_usd == 0
+    assert not search.flight
     ids = [event.id for event in events if isinstance(event, Asked)]
     assert len(ids) == len(set(ids)), "a call is never asked twice under one name"
     answered = [event.id for event in events if isinstance(event, Answered)]
-    assert set(answered) <= set(ids) and len(answered) == len(set(answered))
+    assert set(answered) <= set(ids)
+    assert len(answered) == len(set(answered))
 
 
 def test_a_call_begins_only_when_its_worst_case_fits(tmp_path):

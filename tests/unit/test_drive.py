@@ -75,7 +75,8 @@ async def test_broken_then_wrong_then_correct_is_kept(tmp_path):
     end = finished(events)
     assert end.reason == "iterations"
     assert search.candidates[end.best].text == "good"
-    assert "500 bytes" in end.sentence and "correct, untimed" in end.sentence
+    assert "500 bytes" in end.sentence
+    assert "correct, untimed" in end.sentence
     assert replay(events) == search
     assert [event.candidate for event in of(Judged, events)] == [
         "t0.1.a", "t0.2.a", "t0.3.a", "t0.4.a",
@@ -93,7 +94,8 @@ async def test_keep_yours_groups_the_reasons_and_never_speaks_of_speed(tmp_path)
     assert end.best is None
     for said in ("Keep yours", "4 tries", "more traffic 2", "compile error 1", "same traffic 1"):
         assert said in end.sentence
-    assert "faster" not in end.sentence and "improvement" not in end.sentence
+    assert "faster" not in end.sentence
+    assert "improvement" not in end.sentence
     assert evaluator.confirmed == []
 
 
@@ -293,7 +295,7 @@ async def test_an_unusable_reply_feeds_the_next_turn_and_costs_no_evaluation(tmp
 
 async def test_duplicates_are_dropped_across_trajectories(tmp_path):
     evaluator = ScriptedEvaluator(VERDICTS)
-    search, events = await world.run(
+    _search, events = await world.run(
         tmp_path,
         world.task(iterations=2, trajectories=3),
         model=ScriptedModel([world.fence("good")]),
@@ -328,7 +330,7 @@ async def test_optimizer_then_generator_then_reflector(tmp_path):
     model = ScriptedModel(
         lambda messages: next(a for key, a in answers.items() if key in messages[0].content)
     )
-    search, events = await world.run(
+    _search, events = await world.run(
         tmp_path,
         world.task(iterations=2, optimizer=True, reflection=True),
         model=model,
@@ -401,7 +403,7 @@ async def test_cancel_ends_at_once_keeps_the_best_and_counts_the_lost_call(tmp_p
                     messages, temperature=1, max_completion_tokens=99, on_delta=lambda _: None
                 )
             cancel.set()
-            await asyncio.Event().wait()
+            return await asyncio.Event().wait()
 
     search, events = await asyncio.wait_for(
         world.run(

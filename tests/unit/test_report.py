@@ -59,10 +59,12 @@ async def test_the_summary_grows_event_by_event(tmp_path):
         summary = step(summary, event)
         stages.append(summary.stage)
     assert summary == summarise(events)
-    assert summary.state == "finished" and summary.reason == "iterations"
+    assert summary.state == "finished"
+    assert summary.reason == "iterations"
     assert (summary.tried, summary.iterations) == (3, 3)
     assert summary.tally == {"wrong result": 1, "less traffic": 1, "more traffic": 1}
-    assert summary.best.text == "good" and summary.best.original_text == world.ORIGINAL_TEXT
+    assert summary.best.text == "good"
+    assert summary.best.original_text == world.ORIGINAL_TEXT
     assert summary.best.speedup is None
     assert summary.best.cost_before.counted.loaded_bytes == 1000
     assert summary.best.cost_after.counted.loaded_bytes == 500
@@ -85,19 +87,22 @@ async def test_the_last_line_of_json(tmp_path):
         "event", "run", "reason", "sentence", "best", "tally", "spent_usd", "tokens",
     ]  # fmt: skip
     best = line["best"]
-    assert best["text"] == "good" and best["speedup"] is None
+    assert best["text"] == "good"
+    assert best["speedup"] is None
     assert best["counted"]["before"]["loaded_bytes"] == 1000
     assert best["counted"]["after"]["loaded_bytes"] == 500
     assert best["estimated"]["after"] == {
         "arch": "gfx942", "vgprs": 64, "spills": 0, "lds_bytes": 1024,
     }  # fmt: skip
     assert best["tests"]["passed"] == 1
-    assert line["tokens"] > 0 and line["spent_usd"] > 0
+    assert line["tokens"] > 0
+    assert line["spent_usd"] > 0
 
 
 async def test_keep_yours_has_no_best(tmp_path):
     line = finished_json(summarise(await counted_run(tmp_path, "wrong")))
-    assert line["best"] is None and line["tally"] == {"wrong result": 1}
+    assert line["best"] is None
+    assert line["tally"] == {"wrong result": 1}
 
 
 async def test_no_word_of_speed_without_a_clock(tmp_path):
@@ -106,7 +111,8 @@ async def test_no_word_of_speed_without_a_clock(tmp_path):
     said = page + json.dumps([finished_json(summarise(events)), *map(event_json, events)])
     for word in ("faster", "improvement", "quicker", "slower"):
         assert word not in said.lower()
-    assert "counted" in page and "estimated for gfx942" in page
+    assert "counted" in page
+    assert "estimated for gfx942" in page
 
 
 async def test_every_event_is_a_json_line_named_by_its_kind(tmp_path):
@@ -117,13 +123,15 @@ async def test_every_event_is_a_json_line_named_by_its_kind(tmp_path):
     ]  # fmt: skip
     assert "_type" not in json.dumps(lines)
     verdict = next(line for line in lines if line["event"] == "judged")["verdict"]
-    assert verdict["kind"] == "Correct" and verdict["timing"]["kind"] == "Untimed"
+    assert verdict["kind"] == "Correct"
+    assert verdict["timing"]["kind"] == "Untimed"
 
 
 def test_a_targets_environment_stays_home():
     order = attrs.evolve(world.task(), target=Target(env={"TOKEN": "hunter2"}))
     line = event_json(Created(run="r", task=order, at=0.0))
-    assert line["target"] == "local" and "hunter2" not in json.dumps(line)
+    assert line["target"] == "local"
+    assert "hunter2" not in json.dumps(line)
 
 
 async def test_red_tests_of_the_baseline_are_kept_for_diagnostics(tmp_path):
@@ -142,7 +150,8 @@ async def test_an_unknown_price_is_said_to_be_unknown(tmp_path):
     choice = attrs.evolve(world.PRICED, usd_per_million_input=None)
     events = await counted_run(tmp_path, "good", model=choice)
     summary = summarise(events)
-    assert summary.spent_usd is None and summary.tokens > 0
+    assert summary.spent_usd is None
+    assert summary.tokens > 0
     assert "price unknown" in markdown(summary)
 
 
