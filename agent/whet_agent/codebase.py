@@ -18,8 +18,8 @@ from whet_agent.module import Module
 from whet_agent.source import Document
 from whet_agent.syntax import Definition
 
-Key = tuple[Path, int]
-"""A definition of a file: the path and the identity of its `Definition`."""
+Key = tuple[Path, str]
+"""A definition of the project: its file and its qualified name."""
 
 _SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages", "venv"})
 _BUILT = frozenset({"build", "dist"})
@@ -122,11 +122,11 @@ class Codebase:
 
     def targets(self, path: Path, definition: Definition, module: Module) -> frozenset[Key]:
         """Definitions, of this file or others, that the definition's own text refers to."""
-        key = (path, id(definition))
+        key = (path, definition.qualname)
         if key not in self._targets:
             own = definition.scope
             refs = {r for r in own.refs if r.partition(".")[0] not in own.parameters}
-            found = {(path, i) for i in module.edges(definition)}
+            found = {(path, name) for name in module.edges(definition)}
             found |= self.follow_all(module.imported(refs, definition), path)
             self._targets[key] = frozenset(found)
         return self._targets[key]
@@ -146,7 +146,7 @@ class Codebase:
         if document is None:
             return set()
         module = document.module
-        found = {(path, id(d)) for d in module.resolve(rest, None)}
+        found = {(path, name) for name in module.resolve(rest, None)}
         for further in module.imported([rest], None):
             if further != dotted:
                 found |= self.follow(further, path, hops + 1)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from whet_agent.expressions import Call, Choice, Expr, Lambda, Name
+from whet_agent.resolution import scopes
 from whet_agent.syntax import Definition, Scope
 
 _MAX_STEPS = 16
@@ -50,6 +51,10 @@ class JitNames:
                 return True
         return False
 
+    def decorates(self, definition: Definition) -> bool:
+        """Whether the function or class, used as a decorator, applies `triton.jit`."""
+        return self._definition(definition, 0)
+
     def wrapped(self, scope: Scope, owner: Definition | None) -> Iterator[tuple[str, str]]:
         """Function names given to `triton.jit(fn)` in this scope, each with the callee's text."""
         for value in scope.applied:
@@ -84,7 +89,7 @@ class JitNames:
 
     def _look_up(self, path: str, owner: Definition | None, steps: int) -> bool:
         head, _, rest = path.partition(".")
-        for scope, place in _scopes(owner, self.module):
+        for scope, place in scopes(owner, self.module):
             answer = self._bound(scope, place, head, rest, steps)
             if answer is not None:
                 return answer or (head == "triton" and is_triton_jit(path))
@@ -169,17 +174,6 @@ def _spelling(value: Expr) -> str:
     while isinstance(value, Call):
         value = value.function
     return value.path if isinstance(value, Name) else "triton.jit"
-
-
-def _scopes(
-    owner: Definition | None, module: Scope
-) -> Iterator[tuple[Scope, Definition | None]]:
-    inner = owner
-    while owner is not None:
-        if owner.kind != "class" or owner is inner:  # methods do not see class names
-            yield owner.scope, owner
-        owner = owner.parent
-    yield module, None
 
 
 def _nested(definition: Definition) -> Iterator[Definition]:

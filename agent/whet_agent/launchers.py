@@ -92,17 +92,16 @@ def outside_launchers(tests: TestMap, path: Path, kernel: str) -> tuple[str, ...
     """Host functions of other modules that refer to the kernel itself: `path.py::name`."""
     codebase = tests.codebase
     document = codebase.document(path)
-    found = document.find(kernel) if document is not None else None
-    if found is None:
+    placed = document.find(kernel) if document is not None else None
+    if placed is None:
         return ()
-    wanted = (path, id(found.kernel.definition))
+    wanted = (path, placed.definition.qualname)
     names: list[str] = []
-    for other in sorted(codebase.mentioning([found.kernel.definition.name])):
+    for other in sorted(codebase.mentioning([placed.definition.name])):
         there = codebase.document(other)
         if other == path or there is None:
             continue
-        for placed in there.module.placed:
-            definition = placed.definition
+        for definition in (p.definition for p in there.module.placed):
             skipped = definition.kind == "class" or there.module.is_kernel(definition)
             if skipped or tests.collection.is_test(definition):
                 continue

@@ -62,7 +62,8 @@ class _Merge:
         self.raw = original.encode("utf-8", "surrogatepass")
         self.code = code.encode("utf-8", "surrogatepass")
         self.names = [*unit.kernels, *unit.launchers]
-        self.there = {p.definition.qualname: p for p in self.original.module.placed}
+        module = self.original.module
+        self.there = {n: p for n in module.by_name if (p := module.standing(n)) is not None}
         self.replaced: dict[str, bytes] = {}
         self.imports: list[bytes] = []
         self.additions: list[bytes] = []

@@ -1,27 +1,22 @@
-"""One file as a whole: its chunks put together, its kernels, who launches and who helps whom.
+"""One file as a whole: its chunks put together and their names resolved, again and again.
 
-Names are resolved lexically, as Python would: through enclosing functions, classes by
-`self`, `cls` or the class's name, module-level aliases and tables of kernels. A function
-*launches* a kernel when it refers to it, and reaches it when it refers to one that does.
-This is a reading of the text, not a run: the evaluator's recording is what confirms it.
+What a definition's text says depends on its own bytes and on what module-level names
+stand for. Both are compared with the previous reading of the file, and only definitions
+touched by a difference are resolved anew: typing inside a kernel costs one definition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
-import attrs
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from whet_agent.jit import JitNames
+from whet_agent.links import Facts, Links, closure, link
+from whet_agent.resolution import Resolution, targets
 from whet_agent.syntax import Chunk, Definition, Scope
 
-_USES_OF_A_KERNEL = frozenset({"run", "warmup", "__getitem__", "fn"})
-_RUN_BY_APPLY = ("forward", "backward", "setup_context", "jvp")
-_RUN_BY_CALL = ("__init__", "__call__", "forward")
 
-
-@attrs.frozen(eq=False)
-class Placed:
+class Placed(NamedTuple):
     """A definition where it stands in the file: offsets to add to its own."""
 
     definition: Definition
@@ -32,201 +27,157 @@ class Placed:
     def span(self) -> tuple[int, int]:
         return self.definition.start + self.offset, self.definition.end + self.offset
 
-
-@attrs.frozen(eq=False)
-class Found:
-    """A kernel with the definitions around it, each group in source order."""
-
-    kernel: Placed
-    decorators: tuple[str, ...]
-    direct: tuple[Placed, ...]
-    launchers: tuple[Placed, ...]
-    """The direct ones and those that call them, tests and benchmarks left out."""
-    helpers: tuple[Placed, ...]
-    helper_of: tuple[Placed, ...]
-
     @property
-    def members(self) -> tuple[Placed, ...]:
-        """The unit: what a candidate may change, in source order."""
-        unique = {id(p): p for p in (self.kernel, *self.helpers, *self.launchers)}
-        return tuple(sorted(unique.values(), key=lambda p: p.span))
+    def line(self) -> int:
+        """The `def` line, from 1."""
+        return self.row + self.definition.row + 1
 
 
 class Module:
     """The reading of one file. `chunks` are (byte offset, row, summary) in source order."""
 
-    def __init__(self, chunks: Iterable[tuple[int, int, Chunk]]) -> None:
-        self.scope = Scope()
-        self.placed: list[Placed] = []
+    def __init__(
+        self, chunks: Sequence[tuple[int, int, Chunk]], previous: Module | None = None
+    ) -> None:
+        self.chunks = [chunk for _, _, chunk in chunks]
+        self.placed = [
+            Placed(definition, offset, row)
+            for offset, row, chunk in chunks
+            for definition in chunk.definitions
+        ]
+        self.by_name: dict[str, list[Placed]] = {}
+        for placed in self.placed:
+            self.by_name.setdefault(placed.definition.qualname, []).append(placed)
         self.constants: dict[str, list[tuple[int, int]]] = {}
-        self._by_definition: dict[int, list[Placed]] = {}
-        for offset, row, chunk in chunks:
-            self._add(offset, row, chunk)
+        for offset, _, chunk in chunks:
+            for name, spans in chunk.scope.spans.items():
+                moved = [(start + offset, end + offset) for start, end in spans]
+                self.constants.setdefault(name, []).extend(moved)
+        self._facts: dict[int, tuple[Facts, ...]] = {}
+        self._aliases: dict[str, set[str]] | None = None
+        self._bind(previous)
+        self._link(previous)
+
+    def _bind(self, previous: Module | None) -> None:
+        """Module-level names, and the facts that can be kept. Empties `previous`."""
+        if previous is None:
+            self.scope = _merged(self.chunks)
+            self.names = JitNames(self.scope)
+            return
+        gone, fresh = _difference(previous.chunks, self.chunks)
+        changed = _changed_bindings(gone, fresh)
+        if changed:
+            self.scope = _merged(self.chunks)
+            changed = _with_users(changed, previous.scope, self.scope, self.chunks)
+        else:
+            self.scope = previous.scope
+            _swap(self.scope, gone, fresh)
         self.names = JitNames(self.scope)
-        self.kernels = self._find_kernels()
-        self._jit = {id(p.definition) for p, _ in self.kernels}
-        self._edges: dict[int, frozenset[int]] = {}
-        self._aliases: dict[int, set[str]] | None = None
-        self._definitions = {id(p.definition): p.definition for p in self.placed}
+        for chunk in self.chunks:
+            known = previous._facts.get(id(chunk))
+            if known is not None and (not changed or changed.isdisjoint(chunk.roots)):
+                self._facts[id(chunk)] = known
+        renewed = [c for c in self.chunks if id(c) not in self._facts]
+        after = {f.qualname for c in renewed for f in self.facts_of(c) if f.decorates}
+        kept = {id(c) for c in self.chunks} - {id(c) for c in renewed}
+        before = {
+            f.qualname
+            for chunk, facts in zip(previous.chunks, previous.facts, strict=True)
+            if id(chunk) not in kept
+            for f in facts if f.decorates
+        }  # fmt: skip
+        if before != after:  # a decorator of the file began or ceased to apply triton.jit
+            self._facts = {}
+            self.names = JitNames(self.scope)
 
-    def _add(self, offset: int, row: int, chunk: Chunk) -> None:
-        for definition in chunk.definitions:
-            placed = Placed(definition, offset, row)
-            self.placed.append(placed)
-            self._by_definition.setdefault(id(definition), []).append(placed)
-        mine, new = self.scope, chunk.scope
-        for name, definitions in new.definitions.items():
-            mine.definitions.setdefault(name, []).extend(definitions)
-        for name, refs in new.assigned.items():
-            mine.assigned.setdefault(name, set()).update(refs)
-        for name, values in new.bound.items():
-            mine.bound.setdefault(name, []).extend(values)
-        for name, paths in new.imports.items():
-            mine.imports.setdefault(name, []).extend(paths)
-        for name, spans in new.spans.items():
-            moved = [(start + offset, end + offset) for start, end in spans]
-            self.constants.setdefault(name, []).extend(moved)
-        mine.refs.update(new.refs)
-        mine.launches.extend(new.launches)
-        mine.applied.extend(new.applied)
-
-    def _find_kernels(self) -> list[tuple[Placed, tuple[str, ...]]]:
-        wrapped: dict[int, str] = {}
-        owners: list[Definition | None] = [None, *(p.definition for p in self.placed)]
-        for owner in owners:
-            scope = self.scope if owner is None else owner.scope
-            for path, spelling in self.names.wrapped(scope, owner):
-                for target in self.resolve(path, owner):
-                    if target.kind == "function":
-                        wrapped[id(target)] = spelling
-        found = []
-        for placed in self.placed:
-            definition = placed.definition
-            if self.names.marks_kernel(definition):
-                found.append((placed, definition.decorators))
-            elif id(definition) in wrapped:
-                found.append((placed, (wrapped[id(definition)], *definition.decorators)))
-        return found
-
-    def is_kernel(self, definition: Definition) -> bool:
-        return id(definition) in self._jit
-
-    def find_all(self) -> tuple[Found, ...]:
-        """Every kernel of the file with its launchers and helpers, in source order."""
-        callers = self._callers()
-        helpers = self._helpers()
-        helper_of: dict[int, set[int]] = {}
-        for kernel, used in helpers.items():
-            for helper in used:
-                helper_of.setdefault(helper, set()).add(kernel)
-        providers = self._providers()
-        return tuple(
-            self._found(placed, decorators, callers, helpers, helper_of, providers)
-            for placed, decorators in self.kernels
-        )
-
-    def _found(
-        self, placed: Placed, decorators: tuple[str, ...], callers: dict[int, set[int]],
-        helpers: dict[int, set[int]], helper_of: dict[int, set[int]], providers: set[int],
-    ) -> Found:  # fmt: skip
-        key = id(placed.definition)
-        near = {c for c in callers.get(key, ()) if not self._is_measurement(c)}
-        reached = {c for c in _closure(near, callers) if not self._is_measurement(c)}
-        return Found(
-            kernel=placed,
-            decorators=decorators,
-            direct=self._places(near - providers or near),
-            launchers=self._places(reached),
-            helpers=self._places(_closure(helpers.get(key, set()), helpers) - {key}),
-            helper_of=self._places(helper_of.get(key, set()) - {key}),
-        )
-
-    def _places(self, keys: Iterable[int]) -> tuple[Placed, ...]:
-        places = [p for key in keys for p in self._by_definition[key]]
-        return tuple(sorted(places, key=lambda p: p.span))
-
-    def _is_measurement(self, key: int) -> bool:
-        """Tests and benchmarks in the kernel's own file call launchers but are none."""
-        found: Definition | None = self._definitions[key]
-        while found is not None:
-            if found.name.startswith(("test_", "bench_", "Test")):
-                return True
-            if any("perf_report" in d or "pytest" in d for d in found.decorators):
-                return True
-            found = found.parent
-        return False
-
-    def _callers(self) -> dict[int, set[int]]:
-        """From a definition to the host functions that refer to it."""
-        callers: dict[int, set[int]] = {}
-        for placed in self.placed:
-            definition = placed.definition
-            if definition.kind == "class" or self.is_kernel(definition):
-                continue
-            launched, passed = self._launch_sites(definition)
-            for target in self.edges(definition) - (passed - launched):
-                callers.setdefault(target, set()).add(id(definition))
-        return callers
-
-    def _launch_sites(self, definition: Definition) -> tuple[set[int], set[int]]:
-        """Kernels launched in `definition`, and kernels only handed to a launch."""
-        launched: set[int] = set()
-        passed: set[int] = set()
-        for callee, arguments in definition.scope.launches:
-            here = {i for i in self._targets(callee, definition) if i in self._jit}
-            launched |= here
-            if here:
-                passed |= {i for i in self._targets(arguments, definition) if i in self._jit}
-        return launched, passed
-
-    def _helpers(self) -> dict[int, set[int]]:
-        """From a kernel to the jit functions it calls or is handed at launch."""
-        helpers: dict[int, set[int]] = {}
-        for placed, _ in self.kernels:
-            key = id(placed.definition)
-            used = {i for i in self.edges(placed.definition) if i in self._jit and i != key}
-            helpers.setdefault(key, set()).update(used)
-        for placed in self.placed:
-            for callee, arguments in placed.definition.scope.launches:
-                targets = self._targets(callee, placed.definition) & self._jit
-                if not targets:
-                    continue
-                passed = self._targets(arguments, placed.definition) & self._jit
-                for kernel in targets:
-                    helpers.setdefault(kernel, set()).update(passed - {kernel})
-        return helpers
-
-    def _providers(self) -> set[int]:
-        """Host functions whose result is launched: `get_kernel(dtype)[grid](...)`."""
-        return {
-            target
-            for placed in self.placed
-            for callee, _ in placed.definition.scope.launches
-            for target in self._targets(callee, placed.definition)
-            if target not in self._jit
+    def _link(self, previous: Module | None) -> None:
+        self.facts = [self.facts_of(chunk) for chunk in self.chunks]
+        if previous is not None and self.facts == previous.facts and self._same_constants(previous):
+            self.links: dict[str, Links] = previous.links
+        else:
+            values = {
+                name: frozenset(r.partition(".")[0] for r in self.scope.assigned[name])
+                & self.constants.keys()
+                for name in self.constants
+            }
+            self.links = link((f for facts in self.facts for f in facts), values)
+        self.wrapped = {t: s for facts in self.facts if facts for f in facts for t, s in f.wraps}
+        self._jit = {
+            id(definition)
+            for chunk, facts in zip(self.chunks, self.facts, strict=True)
+            if chunk.definitions
+            for definition, fact in zip(chunk.definitions, facts[1:], strict=True)
+            if fact.kernel
         }
 
-    def edges(self, definition: Definition) -> frozenset[int]:
-        """Definitions of this file that `definition`'s own text refers to."""
-        key = id(definition)
-        if key not in self._edges:
-            own = definition.scope
-            outer = {
-                ref
-                for ref in own.refs
-                if (head := ref.partition(".")[0]) not in own.assigned
-                and head not in own.parameters
-                or head in ("self", "cls")
-            }
-            self._edges[key] = frozenset(self._targets(outer, definition) - {key})
-        return self._edges[key]
+    def _same_constants(self, previous: Module) -> bool:
+        return self.constants.keys() == previous.constants.keys() and all(
+            self.scope.assigned[n] == previous.scope.assigned.get(n) for n in self.constants
+        )
 
-    def _targets(self, refs: Iterable[str], owner: Definition | None) -> set[int]:
-        return {id(d) for ref in refs for d in self.resolve(ref, owner)}
+    def facts_of(self, chunk: Chunk) -> tuple[Facts, ...]:
+        """Facts of the chunk's own level (named "") and of each of its definitions."""
+        known = self._facts.get(id(chunk))
+        if known is None:
+            known = (
+                self._fact("", chunk.scope, None),
+                *(self._fact(d.qualname, d.scope, d) for d in chunk.definitions),
+            )
+            self._facts[id(chunk)] = known
+        return known
 
-    def resolve(self, ref: str, owner: Definition | None) -> list[Definition]:
+    def _fact(self, qualname: str, scope: Scope, owner: Definition | None) -> Facts:
+        wraps = tuple(
+            (target, spelling)
+            for path, spelling in self.names.wrapped(scope, owner)
+            for target in sorted(targets([path], owner, self.scope))
+        )
+        kernel = owner is not None and self.names.marks_kernel(owner)
+        outer = _outer_refs(scope)
+        host = owner is not None and owner.kind != "class" and not _measures(owner)
+        return Facts(
+            qualname=qualname,
+            kernel=kernel,
+            decorates=owner is not None and not kernel and self.names.decorates(owner),
+            host=host,
+            edges=targets(outer, owner, self.scope) - {qualname} if owner else frozenset(),
+            launches=tuple(
+                (targets(callee, owner, self.scope), targets(arguments, owner, self.scope))
+                for callee, arguments in scope.launches
+            ),
+            wraps=wraps,
+            reads=frozenset(r.partition(".")[0] for r in outer) & self.constants.keys(),
+        )
+
+    def is_kernel(self, definition: Definition) -> bool:
+        if id(definition) in self._jit:
+            return True
+        return definition.qualname in self.wrapped and definition.kind == "function"
+
+    @property
+    def kernels(self) -> list[Placed]:
+        """All `@triton.jit` functions, in source order."""
+        return [p for p in self.placed if self.is_kernel(p.definition)]
+
+    def decorators(self, definition: Definition) -> tuple[str, ...]:
+        """Source texts without `@`; first the callee of `triton.jit(fn)`, if so made."""
+        if definition.qualname in self.wrapped and id(definition) not in self._jit:
+            return (self.wrapped[definition.qualname], *definition.decorators)
+        return definition.decorators
+
+    def standing(self, qualname: str) -> Placed | None:
+        """The definition of that name; of several, a kernel before its stand-in."""
+        found = self.by_name.get(qualname, [])
+        return next((p for p in found if self.is_kernel(p.definition)), next(iter(found), None))
+
+    def edges(self, definition: Definition) -> frozenset[str]:
+        """Functions of this file that the definition's own text refers to."""
+        outer = _outer_refs(definition.scope)
+        return targets(outer, definition, self.scope) - {definition.qualname}
+
+    def resolve(self, ref: str, owner: Definition | None) -> frozenset[str]:
         """Functions of this file that `ref`, read inside `owner`, may stand for."""
-        return _Resolution(self.scope).resolve(ref, owner)
+        return targets([ref], owner, self.scope)
 
     def imported(self, refs: Iterable[str], owner: Definition | None) -> set[str]:
         """Dotted paths in other modules that `refs`, read inside `owner`, may stand for.
@@ -235,115 +186,111 @@ class Module:
         """
         external: set[str] = set()
         for ref in refs:
-            resolution = _Resolution(self.scope)
+            resolution = Resolution(self.scope)
             resolution.resolve(ref, owner)
             external |= resolution.external
         return external
 
-    def definition(self, identity: int) -> Definition:
-        return self._definitions[identity]
-
-    def line(self, identity: int) -> int:
-        """The `def` line, from 1."""
-        placed = self._by_definition[identity][0]
-        return placed.row + placed.definition.row + 1
-
-    def aliases(self, identity: int) -> set[str]:
+    def aliases(self, qualname: str) -> set[str]:
         """Module-level names that stand for a definition: `softmax = Softmax.apply`."""
         if self._aliases is None:
             self._aliases = {}
             for name in self.scope.assigned:
                 for target in self.resolve(name, None):
-                    self._aliases.setdefault(id(target), set()).add(name)
-        return self._aliases.get(identity, set())
+                    self._aliases.setdefault(target, set()).add(name)
+        return self._aliases.get(qualname, set())
 
-    def constants_read(self, definitions: Iterable[Definition]) -> set[tuple[int, int]]:
-        """Spans of the module-level assignments that the definitions read, transitively."""
-        pending = {r.partition(".")[0] for d in definitions for r in _all_refs(d)}
-        seen: set[str] = set()
-        while pending := pending & self.constants.keys() - seen:
-            seen |= pending
-            pending = {r.partition(".")[0] for n in pending for r in self.scope.assigned[n]}
-        return {span for name in seen for span in self.constants[name]}
+    def top_refs(self) -> set[str]:
+        """Names that module-level code reads."""
+        return {ref for chunk in self.chunks for ref in chunk.scope.refs}
 
 
-class _Resolution:
-    """One question. Remembers what it asked, since aliases may go round in a circle."""
-
-    def __init__(self, module: Scope) -> None:
-        self.module = module
-        self.asked: set[tuple[str, int]] = set()
-        self.external: set[str] = set()
-
-    def resolve(self, ref: str, owner: Definition | None) -> list[Definition]:
-        if (ref, id(owner)) in self.asked:
-            return []
-        self.asked.add((ref, id(owner)))
-        head, _, rest = ref.partition(".")
-        if head in ("self", "cls") and owner is not None:
-            around = owner.enclosing_class
-            if around is not None:
-                return self.member(around, rest.partition(".")[0])
-        for scope, place in _scopes(owner, self.module):
-            for path in scope.imports.get(head, ()):
-                self.external.add(f"{path}.{rest}" if rest else path)
-            if head in scope.definitions:
-                return [t for d in scope.definitions[head] for t in self.used(d, rest)]
-            if head in scope.assigned:
-                return [t for r in scope.assigned[head] for t in self.resolve(r, place)]
-            if head in scope.parameters or head in scope.imports:
-                return []
-        for star in self.module.imports.get("*", ()):
-            self.external.add(f"{star}{ref}" if star.endswith(".") else f"{star}.{ref}")
-        return []
-
-    def used(self, definition: Definition, rest: str) -> list[Definition]:
-        """What runs when `definition.rest` is called, or `definition` when rest is empty."""
-        attribute = rest.partition(".")[0]
-        if definition.kind == "class":
-            names = (attribute,) if attribute else _RUN_BY_CALL
-            return [t for name in names for t in self.member(definition, name)]
-        return [definition] if not attribute or attribute in _USES_OF_A_KERNEL else []
-
-    def member(self, around: Definition, name: str) -> list[Definition]:
-        scope = around.scope
-        if name in scope.definitions:
-            return [t for d in scope.definitions[name] for t in self.used(d, "")]
-        if name in scope.assigned:
-            return [t for r in scope.assigned[name] for t in self.resolve(r, around)]
-        if name == "apply":
-            return [t for n in _RUN_BY_APPLY for t in self.member(around, n)]
-        bases = [b for base in around.bases for b in self.module.definitions.get(base, ())]
-        key = (f"{around.qualname}.{name}", id(around))
-        if key in self.asked:
-            return []
-        self.asked.add(key)
-        return [t for b in bases if b.kind == "class" for t in self.member(b, name)]
+def _outer_refs(scope: Scope) -> set[str]:
+    """References that a scope does not answer itself; its own aliases' values are among them."""
+    return {
+        ref
+        for ref in scope.refs
+        if (head := ref.partition(".")[0]) in ("self", "cls")
+        or (head not in scope.assigned and head not in scope.parameters)
+    }
 
 
-def _scopes(owner: Definition | None, module: Scope) -> Iterator[tuple[Scope, Definition | None]]:
-    inner = owner
-    while owner is not None:
-        if owner.kind != "class" or owner is inner:
-            yield owner.scope, owner
-        owner = owner.parent
-    yield module, None
+def _measures(definition: Definition) -> bool:
+    """Tests and benchmarks in the kernel's own file call launchers but are none."""
+    found: Definition | None = definition
+    while found is not None:
+        if found.name.startswith(("test_", "bench_", "benchmark", "Test")):
+            return True
+        if any("perf_report" in d or "pytest" in d for d in found.decorators):
+            return True
+        found = found.parent
+    return False
 
 
-def _all_refs(definition: Definition) -> set[str]:
-    refs = set(definition.scope.refs)
-    for inner in definition.scope.definitions.values():
-        for nested in inner:
-            refs |= _all_refs(nested)
-    return refs
+def _merged(chunks: list[Chunk]) -> Scope:
+    """Module-level bindings of all chunks. Lists keep source order."""
+    merged = Scope()
+    for chunk in chunks:
+        scope = chunk.scope
+        for name, definitions in scope.definitions.items():
+            merged.definitions.setdefault(name, []).extend(definitions)
+        for name, refs in scope.assigned.items():
+            merged.assigned.setdefault(name, set()).update(refs)
+        for name, values in scope.bound.items():
+            merged.bound.setdefault(name, []).extend(values)
+        for name, paths in scope.imports.items():
+            merged.imports.setdefault(name, []).extend(paths)
+    return merged
 
 
-def _closure(start: Iterable[int], edges: dict[int, set[int]]) -> set[int]:
-    found = set(start)
-    pending = list(found)
-    while pending:
-        for following in edges.get(pending.pop(), ()):
-            if following not in found:
-                found.add(following)
-                pending.append(following)
+def _difference(before: list[Chunk], after: list[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
+    """Chunks that are gone and chunks that are new; chunks are known by identity."""
+    old, new = {id(c) for c in before}, {id(c) for c in after}
+    gone = [c for c in before if id(c) not in new]
+    fresh = [c for c in after if id(c) not in old]
+    return gone, fresh
+
+
+def _changed_bindings(gone: list[Chunk], fresh: list[Chunk]) -> set[str]:
+    old, new = _bindings(gone), _bindings(fresh)
+    return {n for n in old.keys() | new.keys() if old.get(n) != new.get(n)}
+
+
+def _with_users(
+    changed: set[str], before: Scope, after: Scope, chunks: list[Chunk]
+) -> set[str]:  # fmt: skip
+    """The changed names and those defined by means of them: aliases, subclasses."""
+    if "*" in changed:
+        return changed | {root for chunk in chunks for root in chunk.roots}
+    users: dict[str, set[str]] = {}
+    for scope in (before, after):
+        for name, refs in scope.assigned.items():
+            for ref in refs:
+                users.setdefault(ref.partition(".")[0], set()).add(name)
+        for name, definitions in scope.definitions.items():
+            for definition in definitions:
+                for base in definition.bases:
+                    users.setdefault(base.partition(".")[0], set()).add(name)
+                for inner in definition.scope.assigned if definition.kind == "class" else ():
+                    for ref in definition.scope.assigned[inner]:
+                        users.setdefault(ref.partition(".")[0], set()).add(name)
+    return closure(changed, users)
+
+
+def _swap(scope: Scope, gone: list[Chunk], fresh: list[Chunk]) -> None:
+    """Puts new readings of definitions in the place of old ones of the same names."""
+    old = {id(d) for chunk in gone for d in chunk.definitions}
+    for chunk in fresh:
+        for name in chunk.scope.definitions:
+            scope.definitions[name] = [d for d in scope.definitions[name] if id(d) not in old]
+    for chunk in fresh:
+        for name, definitions in chunk.scope.definitions.items():
+            scope.definitions[name].extend(definitions)
+
+
+def _bindings(chunks: Iterable[Chunk]) -> dict[str, list[object]]:
+    found: dict[str, list[object]] = {}
+    for chunk in chunks:
+        for name, binding in chunk.interface.items():
+            found.setdefault(name, []).append(binding)
     return found

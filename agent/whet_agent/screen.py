@@ -112,8 +112,8 @@ class _Text:
         self.unit = unit
         names = {*unit.kernels, *unit.launchers}
         self.members = {
-            p.definition.qualname: p.definition
-            for p in self.module.placed if p.definition.qualname in names
+            name: placed.definition
+            for name in names if (placed := self.module.standing(name)) is not None
         }  # fmt: skip
         raw = text.encode("utf-8", "surrogatepass")
         spans = [
@@ -202,10 +202,10 @@ def _used_outside(name: str, text: _Text) -> bool:
         other = placed.definition
         if other.qualname in text.members or other.kind == "class":
             continue
-        if id(definition) in module.edges(other):
+        if definition.qualname in module.edges(other):
             return True
     bare = definition.qualname.partition(".")[0]
-    return any(ref.partition(".")[0] == bare for ref in module.scope.refs)
+    return any(ref.partition(".")[0] == bare for ref in module.top_refs())
 
 
 def _changed_outside(before: _Text, after: _Text) -> str | None:

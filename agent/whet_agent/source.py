@@ -13,18 +13,18 @@ as `ast` has them and end at CR LF, LF or CR only, unlike `str.splitlines`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 
 import attrs
 from tree_sitter import Tree
 
 from whet_agent.edits import Edit as Edit
 from whet_agent.edits import minimal_edits as minimal_edits
-from whet_agent.module import Found, Module, Placed
+from whet_agent.links import Links
+from whet_agent.module import Module, Placed
 from whet_agent.splice import Conflict as Conflict
 from whet_agent.splice import Spliced as Spliced
 from whet_agent.splice import splice_unit
-from whet_agent.syntax import Chunk, normalized_bytes, parse_tree, summarize, top_level
+from whet_agent.syntax import Chunk, Definition, normalized_bytes, parse_tree, summarize, top_level
 from whet_evaluator.worker.records import UnitRef
 
 
@@ -37,7 +37,7 @@ class Kernel:
     a function made a kernel by `triton.jit(fn)` has that callee first. `launchers` are
     all host functions of the file that reach the kernel, in source order, `direct` those
     of them that launch it themselves. `helper_of` names the kernels that call this one.
-    `start_byte` (decorators included) and `end_byte` delimit the definition.
+    `start_line` is that of the first decorator.
     """
 
     name: str
@@ -52,8 +52,6 @@ class Kernel:
     digest: str
     signature: str
     start_line: int
-    start_byte: int
-    end_byte: int
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +74,9 @@ class Document:
     def __init__(self, text: str) -> None:
         self._cache: dict[bytes, Chunk] = {}
         self._tree: Tree | None = None
+        self._previous: Module | None = None
+        self._digests: dict[tuple[bytes, ...], str] = {}
+        self._made: dict[Definition, tuple[Links, Kernel]] = {}
         self._load(text)
 
     def edit(self, start: int, end: int, new: str) -> None:
@@ -95,23 +96,20 @@ class Document:
         self.text = text
         self._source = source
         self._kernels: tuple[Kernel, ...] | None = None
-        self._found: tuple[Found, ...] | None = None
         self._module: Module | None = None
 
     @property
     def module(self) -> Module:
         """Names and definitions of the file, for callers that need more than kernels."""
         if self._module is None:
-            self._module = Module(self._chunks())
+            chunks = [(start, row, chunk) for start, _, row, chunk in self._read()]
+            self._module = self._previous = Module(chunks, self._previous)
         return self._module
 
     @property
     def statements(self) -> tuple[tuple[int, int, Chunk], ...]:
         """Top-level statements in source order: byte span and reading."""
         return tuple((start, end, chunk) for start, end, _, chunk in self._read())
-
-    def _chunks(self) -> list[tuple[int, int, Chunk]]:
-        return [(start, row, chunk) for start, _, row, chunk in self._read()]
 
     def _read(self) -> list[tuple[int, int, int, Chunk]]:
         """(start, end, row, reading) of each statement; only new ones are read."""
@@ -130,67 +128,87 @@ class Document:
         return chunks
 
     @property
-    def found(self) -> tuple[Found, ...]:
-        if self._found is None:
-            self._found = self.module.find_all()
-        return self._found
-
-    @property
     def kernels(self) -> tuple[Kernel, ...]:
         """All kernels, in source order."""
         if self._kernels is None:
-            self._kernels = tuple(self._kernel(found) for found in self.found)
+            made = tuple(self._kernel(placed) for placed in self.module.kernels)
+            self._made = {p.definition: self._made[p.definition] for p in self.module.kernels}
+            self._kernels = made
         return self._kernels
 
-    def _kernel(self, found: Found) -> Kernel:
-        placed = found.kernel
+    def _kernel(self, placed: Placed) -> Kernel:
         definition = placed.definition
-        start, end = placed.span
+        links = self.module.links[definition.qualname]
+        digest = self._digest(links)
+        known = self._made.get(definition)
+        if known is None or known[0] is not links or known[1].digest != digest:
+            kernel = self._new_kernel(placed, links, digest)
+        elif known[1].line == placed.line:
+            kernel = known[1]
+        else:
+            down = placed.line - known[1].line
+            kernel = attrs.evolve(
+                known[1], line=placed.line, end_line=known[1].end_line + down,
+                start_line=known[1].start_line + down,
+            )  # fmt: skip
+        self._made[definition] = (links, kernel)
+        return kernel
+
+    def _new_kernel(self, placed: Placed, links: Links, digest: str) -> Kernel:
+        definition = placed.definition
         return Kernel(
             name=definition.name,
             qualname=definition.qualname,
-            line=placed.row + definition.row + 1,
+            line=placed.line,
             end_line=placed.row + definition.end_row + 1,
-            decorators=found.decorators,
-            launchers=_qualnames(found.launchers),
-            direct=_qualnames(found.direct),
-            helpers=_qualnames(found.helpers),
-            helper_of=_qualnames(found.helper_of),
-            digest=self._digest(found),
+            decorators=self.module.decorators(definition),
+            launchers=links.launchers,
+            direct=links.direct,
+            helpers=links.helpers,
+            helper_of=links.helper_of,
+            digest=digest,
             signature=definition.signature,
             start_line=placed.row + definition.start_row + 1,
-            start_byte=start,
-            end_byte=end,
         )
 
-    def find(self, kernel: str) -> Found | None:
+    def find(self, kernel: str) -> Placed | None:
         """The kernel of that qualified name, else the first of that bare name."""
         by_name = None
-        for found in self.found:
-            definition = found.kernel.definition
-            if definition.qualname == kernel:
-                return found
-            if definition.name == kernel and by_name is None:
-                by_name = found
+        for placed in self.module.kernels:
+            if placed.definition.qualname == kernel:
+                return placed
+            if placed.definition.name == kernel and by_name is None:
+                by_name = placed
         return by_name
+
+    def links(self, kernel: str) -> Links | None:
+        """Launchers, helpers and the like, by qualified names."""
+        placed = self.find(kernel)
+        return None if placed is None else self.module.links[placed.definition.qualname]
 
     def members(self, kernel: str) -> tuple[Member, ...]:
         """The unit's definitions in source order; empty when there is no such kernel."""
-        found = self.find(kernel)
-        return () if found is None else tuple(_member(p) for p in found.members)
+        links = self.links(kernel)
+        by_name = self.module.by_name
+        return () if links is None else tuple(_member(p) for n in links.members for p in by_name[n])
 
     def digest(self, kernel: str) -> str | None:
-        found = self.find(kernel)
-        return None if found is None else self._digest(found)
+        links = self.links(kernel)
+        return None if links is None else self._digest(links)
 
-    def _digest(self, found: Found) -> str:
-        hashed = hashlib.sha256()
-        spans = {p.span for p in found.members}
-        spans |= self.module.constants_read(p.definition for p in found.members)
-        for start, end in sorted(spans):
-            hashed.update(self._source[start:end].replace(b"\r\n", b"\n"))
-            hashed.update(b"\0")
-        return hashed.hexdigest()
+    def _digest(self, links: Links) -> str:
+        module = self.module
+        spans = [p.span for name in links.members for p in module.by_name[name]]
+        for name in links.constants:
+            spans += module.constants[name]
+        texts = tuple(self._source[start:end] for start, end in spans)
+        digest = self._digests.get(texts)
+        if digest is None:
+            hashed = hashlib.sha256()
+            for text in texts:
+                hashed.update(text.replace(b"\r\n", b"\n") + b"\0")
+            digest = self._digests[texts] = hashed.hexdigest()
+        return digest
 
 
 def parse_units(text: str, path: str = "") -> tuple[Kernel, ...]:
@@ -204,11 +222,11 @@ def unit_of(text: str, path: str, kernel: str) -> UnitRef | None:
     `kernels` of the result start with the kernel itself, its helpers follow.
     """
     document = Document(text)
-    found = document.find(kernel)
-    if found is None:
+    placed, links = document.find(kernel), document.links(kernel)
+    if placed is None or links is None:
         return None
-    names = (found.kernel.definition.qualname, *_qualnames(found.helpers))
-    return UnitRef(path=path, kernels=names, launchers=_qualnames(found.launchers), text=text)
+    names = (placed.definition.qualname, *links.helpers)
+    return UnitRef(path=path, kernels=names, launchers=links.launchers, text=text)
 
 
 def unit_digest(text: str, kernel: str) -> str | None:
@@ -246,12 +264,7 @@ def splice(
 
 def _member(placed: Placed) -> Member:
     start, end = placed.span
-    line = placed.row + placed.definition.row + 1
-    return Member(qualname=placed.definition.qualname, start=start, end=end, line=line)
-
-
-def _qualnames(placed: Iterable[Placed]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(p.definition.qualname for p in placed))
+    return Member(qualname=placed.definition.qualname, start=start, end=end, line=placed.line)
 
 
 def _edit_tree(tree: Tree, old: bytes, new: bytes) -> None:

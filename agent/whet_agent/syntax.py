@@ -85,6 +85,10 @@ class Chunk:
 
     definitions: tuple[Definition, ...]
     scope: Scope
+    interface: dict[str, object]
+    """What each module-level name stands for, comparable between two readings."""
+    roots: frozenset[str]
+    """First parts of all names that occur in the chunk."""
 
 
 def normalized_bytes(text: str) -> bytes:
@@ -138,7 +142,9 @@ class _Reader:
             if handler is None or handler(self, node, scope, parent):
                 self.descend(node, scope, parent)
         self.definitions.sort(key=lambda d: (d.row, d.start))
-        return Chunk(tuple(self.definitions), self.scope)
+        scopes = [self.scope, *(d.scope for d in self.definitions)]
+        roots = frozenset(ref.partition(".")[0] for s in scopes for ref in s.refs)
+        return Chunk(tuple(self.definitions), self.scope, _interface(self.scope), roots)
 
     def text(self, node: Node) -> str:
         return self.source[node.start_byte : node.end_byte].decode("utf-8", "replace")
@@ -324,6 +330,27 @@ class _Reader:
                 self.descend(outside, scope, parent)
         if body is not None:
             self.stack.append((body, made.scope, made))
+
+
+def _interface(scope: Scope) -> dict[str, object]:
+    names = {*scope.definitions, *scope.assigned, *scope.imports}
+    return {
+        name: (
+            tuple(_shape(d) for d in scope.definitions.get(name, ())),
+            frozenset(scope.assigned.get(name, ())),
+            tuple(scope.bound.get(name, ())),
+            tuple(scope.imports.get(name, ())),
+        )
+        for name in names
+    }
+
+
+def _shape(definition: Definition) -> object:
+    """Of a class its members too: they are reached from outside by their names."""
+    if definition.kind != "class":
+        return definition.kind
+    members = _interface(definition.scope)
+    return (definition.bases, tuple(sorted(members)), tuple(members[n] for n in sorted(members)))
 
 
 def _kind(node: Node) -> str:

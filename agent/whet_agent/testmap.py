@@ -19,6 +19,7 @@ from pathlib import Path
 import attrs
 
 from whet_agent.codebase import Codebase, Key
+from whet_agent.links import closure
 from whet_agent.module import Placed
 from whet_agent.project import relative_to_root
 from whet_agent.source import Document
@@ -96,11 +97,10 @@ class TestMap:
 
     def tests(self, path: Path, kernel: str) -> tuple[str, ...]:
         document = self.codebase.document(path)
-        found = document.find(kernel) if document is not None else None
-        if document is None or found is None:
+        placed = document.find(kernel) if document is not None else None
+        if document is None or placed is None:
             return ()
-        start = self._with_users(document, found.kernel)
-        known: set[Key] = {(path, id(p.definition)) for p in start}
+        known: set[Key] = {(path, n) for n in _users(document, placed.definition.qualname)}
         tests: dict[Key, None] = {}
         frontier = set(known)
         for hop in range(_FAR):
@@ -113,21 +113,6 @@ class TestMap:
             if not frontier:
                 break
         return tuple(dict.fromkeys(self._node_id(key) for key in tests))
-
-    def _with_users(self, document: Document, kernel: Placed) -> list[Placed]:
-        """The kernel, the kernels it helps, and all their launchers in the file."""
-        by_id = {id(f.kernel.definition): f for f in document.found}
-        wanted, seen = [kernel], set[int]()
-        members: list[Placed] = []
-        while wanted:
-            placed = wanted.pop()
-            if id(placed.definition) in seen:
-                continue
-            seen.add(id(placed.definition))
-            found = by_id[id(placed.definition)]
-            members += [placed, *found.launchers]
-            wanted += found.helper_of
-        return members
 
     def _spread(self, frontier: set[Key], known: set[Key]) -> set[Key]:
         """Callers of the frontier: one hop for library code, any number for test code."""
@@ -155,7 +140,7 @@ class TestMap:
         while len(found) != before:
             before = len(found)
             for definition in hosts:
-                key = (path, id(definition))
+                key = (path, definition.qualname)
                 if key not in found and self._targets(path, definition, document) & (wanted | found):
                     found.add(key)
         return found
@@ -166,9 +151,9 @@ class TestMap:
         if not (self._is_test_side(path) or self.collection.is_test(definition)):
             return targets
         used = {
-            (path, id(d))
+            (path, name)
             for ref in definition.decorator_refs
-            for d in module.resolve(ref, definition.parent)
+            for name in module.resolve(ref, definition.parent)
         }
         used |= self.codebase.follow_all(
             module.imported(definition.decorator_refs, definition.parent), path
@@ -185,7 +170,7 @@ class TestMap:
             there = self.codebase.document(place) if known else None
             if there is not None:
                 found |= {
-                    (place, id(p.definition))
+                    (place, p.definition.qualname)
                     for p in there.module.placed
                     if p.definition.name in wanted and _is_fixture(p.definition)
                 }
@@ -194,12 +179,10 @@ class TestMap:
     def _names(self, keys: Iterable[Key]) -> set[str]:
         """Words by which other files may refer to the definitions."""
         names: set[str] = set()
-        for path, identity in keys:
+        for path, qualname in keys:
             document = self.codebase.document(path)
-            assert document is not None
-            definition = document.module.definition(identity)
-            names.add(definition.qualname.partition(".")[0])
-            names |= document.module.aliases(identity)
+            names.add(qualname.partition(".")[0])
+            names |= document.module.aliases(qualname) if document is not None else set()
         for path in self.codebase.mentioning(names):
             document = self.codebase.document(path)
             if document is not None:
@@ -214,23 +197,25 @@ class TestMap:
         return path.name == "conftest.py" or self.collection.is_test_file(path, self.codebase.root)
 
     def _is_test(self, key: Key) -> bool:
+        return self.collection.is_test(self._placed(key).definition)
+
+    def _placed(self, key: Key) -> Placed:
         document = self.codebase.document(key[0])
         assert document is not None
-        return self.collection.is_test(document.module.definition(key[1]))
+        return document.module.by_name[key[1]][0]
 
     def _ordered(self, keys: Iterable[Key]) -> list[Key]:
-        def place(key: Key) -> tuple[Path, int]:
-            document = self.codebase.document(key[0])
-            assert document is not None
-            return key[0], document.module.line(key[1])
-
-        return sorted(keys, key=place)
+        return sorted(keys, key=lambda key: (key[0], self._placed(key).line))
 
     def _node_id(self, key: Key) -> str:
-        document = self.codebase.document(key[0])
-        assert document is not None
-        names = document.module.definition(key[1]).qualname.split(".")
-        return "::".join([relative_to_root(key[0], self.codebase.root), *names])
+        return "::".join([relative_to_root(key[0], self.codebase.root), *key[1].split(".")])
+
+
+def _users(document: Document, kernel: str) -> set[str]:
+    """The kernel, the kernels it helps, and all their launchers in the file."""
+    links = document.module.links
+    kernels = closure([kernel], {name: found.helper_of for name, found in links.items()})
+    return kernels | {launcher for name in kernels for launcher in links[name].launchers}
 
 
 def _named(name: str, patterns: tuple[str, ...]) -> bool:

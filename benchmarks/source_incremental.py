@@ -1,0 +1,77 @@
+"""Time from a change of the text to fresh kernels, on a file of 5,750 lines with 500 kernels.
+
+    python benchmarks/source_incremental.py
+
+Fresh kernels means: all names, lines, launchers and digests that lenses and actions show.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+
+from whet_agent.source import Document, parse_units
+
+KERNELS = 500
+LINES = 5_750
+
+PAIR = '''
+@triton.jit
+def kernel_{n}(x_ptr, y_ptr, n_elements, BLOCK: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + offsets, mask=offsets < n_elements)
+    tl.store(y_ptr + offsets, x * {n}.0 + SCALE, mask=offsets < n_elements)
+
+
+def launch_{n}(x):
+    y = torch.empty_like(x)
+    kernel_{n}[(triton.cdiv(x.numel(), 64),)](x, y, x.numel(), BLOCK=64)
+'''
+
+
+def text_of_500_kernels() -> str:
+    head = "import torch\nimport triton\nimport triton.language as tl\n\nSCALE = 2.0\n"
+    text = head + "".join(PAIR.format(n=n).replace("    return y\n", "") for n in range(KERNELS))
+    return text + "# end\n" * (LINES - text.count("\n"))
+
+
+def measure(repeats: int, action) -> list[float]:  # noqa: ANN001 - any callable
+    times = []
+    for turn in range(repeats):
+        start = time.perf_counter()
+        action(turn)
+        times.append((time.perf_counter() - start) * 1e3)
+    return times
+
+
+def main() -> None:
+    text = text_of_500_kernels()
+    document = Document(text)
+    assert len(document.kernels) == KERNELS
+    chance = random.Random(0)
+
+    def type_a_character(_: int) -> None:
+        at = chance.randrange(len(document.text))
+        document.edit(at, at, "x")
+        assert document.kernels is not None
+
+    def type_in_a_kernel(_: int) -> None:
+        at = document.text.index("x * ", chance.randrange(len(document.text) // 2)) + 4
+        document.edit(at, at, "1")
+        assert len(document.kernels) == KERNELS
+
+    rows = [("whole file, first reading", measure(20, lambda _: parse_units(text)))]
+    rows.append(("one character inside a kernel", measure(300, type_in_a_kernel)))
+    document.replace(text)
+    rows.append(("one character anywhere, breaking syntax", measure(200, type_a_character)))
+    print(f"{text.count(chr(10))} lines, {KERNELS} kernels; measured on this machine's CPU")
+    print(f"{'':42}{'p50 ms':>10}{'p95 ms':>10}{'max ms':>10}")
+    for name, times in rows:
+        times.sort()
+        p95 = times[int(len(times) * 0.95)]
+        print(f"{name:42}{statistics.median(times):10.2f}{p95:10.2f}{times[-1]:10.2f}")
+
+
+if __name__ == "__main__":
+    main()
