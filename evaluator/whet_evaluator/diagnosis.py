@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from whet_evaluator.errors import Culprit, EvaluatorError
 from whet_evaluator.evaluation import Target
@@ -12,51 +13,99 @@ from whet_evaluator.worker.records import Facts
 
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
-# Searched in the last words of ssh, shells, containers and Python, first match wins.
-_KNOWN: tuple[tuple[str, Culprit, str, bool], ...] = (
-    (r"REMOTE HOST IDENTIFICATION HAS CHANGED|host key for .* has changed", "host key",
-     "the host key of {host} is not the one you trusted; find out why, then renew it with "
-     "`ssh-keygen -R` and one `ssh` by hand", False),
-    (r"Host key verification failed|No .* host key is known", "host key",
-     "the host key of {host} is not known yet; log in once by hand with `{via}` to accept it",
-     False),
-    (r"Could not resolve hostname|Name or service not known", "target",
-     "the name {host} does not resolve; check the target's host and your network", True),
-    (r"Connection refused|No route to host|Network is unreachable|Connection timed out"
-     r"|Operation timed out|Connection closed by|kex_exchange_identification", "target",
-     "{host} is unreachable ({line}); check that it is up and that `{via}` works", True),
-    (r"Permission denied \(|Too many authentication failures", "target",
-     "{host} refused the login ({line}); make `{via}` work without a password, by key or agent",
-     False),
-    (re.escape(TOO_OLD), "python",
-     "{python} on {where} is Python {tail}; Whet's worker needs 3.10 or later, so set the "
-     "target's python to a newer one", False),
-    (r"Unknown option: -I|SyntaxError: invalid syntax", "python",
-     "{python} on {where} is too old; set the target's python to 3.10 or later", False),
-    (r"No space left on device|Disk quota exceeded", "target",
-     "the disk of {where} is full; free some space below its TMPDIR", False),
-    (r"No module named '?(zlib|ctypes|_ctypes|_socket|ssl)", "python",
-     "{python} on {where} was built without a standard module ({line}); set the target's "
-     "python to a complete one", False),
-    (r"No such container|is not running|Cannot connect to the Docker daemon", "target",
-     "the container of {where} is not there ({line}); start it first", True),
-    (r"(command )?not found|No such file or directory|can't open|cannot run", "python",
-     "{python} was not found on {where} ({line}); set the target's python to the interpreter "
-     "that has torch and triton", False),
-    (r"Permission denied", "python",
-     "{python} on {where} may not be executed ({line}); set the target's python", False),
-)  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    pattern: str
+    culprit: Culprit
+    sentence: str
+    retryable: bool = False
+
+
+# Searched in the last words of ssh, shells, containers and Python; the first match wins.
+_KNOWN = (
+    _Cause(
+        "REMOTE HOST IDENTIFICATION HAS CHANGED|host key for .* has changed",
+        "host key",
+        "the host key of {host} is not the one you trusted; find out why, then renew it with "
+        "`ssh-keygen -R` and one `ssh` by hand",
+    ),
+    _Cause(
+        "Host key verification failed|No .* host key is known",
+        "host key",
+        "the host key of {host} is not known yet; log in once by hand with `{via}` to accept it",
+    ),
+    _Cause(
+        "Could not resolve hostname|Name or service not known",
+        "target",
+        "the name {host} does not resolve; check the target's host and your network",
+        retryable=True,
+    ),
+    _Cause(
+        "Connection refused|No route to host|Network is unreachable|Connection timed out"
+        "|Operation timed out|Connection closed by|kex_exchange_identification",
+        "target",
+        "{host} is unreachable ({line}); check that it is up and that `{via}` works",
+        retryable=True,
+    ),
+    _Cause(
+        r"Permission denied \(|Too many authentication failures",
+        "target",
+        "{host} refused the login ({line}); make `{via}` work without a password, by key or agent",
+    ),
+    _Cause(
+        re.escape(TOO_OLD),
+        "python",
+        "{python} on {where} is Python {tail}; Whet's worker needs 3.10 or later, so set the "
+        "target's python to a newer one",
+    ),
+    _Cause(
+        "Unknown option: -I|SyntaxError: invalid syntax",
+        "python",
+        "{python} on {where} is too old; set the target's python to 3.10 or later",
+    ),
+    _Cause(
+        "No space left on device|Disk quota exceeded",
+        "target",
+        "the disk of {where} is full; free some space below its TMPDIR",
+    ),
+    _Cause(
+        "No module named '?(zlib|ctypes|_ctypes|_socket|ssl)",
+        "python",
+        "{python} on {where} was built without a standard module ({line}); set the target's "
+        "python to a complete one",
+    ),
+    _Cause(
+        "No such container|is not running|Cannot connect to the Docker daemon",
+        "target",
+        "the container of {where} is not there ({line}); start it first",
+        retryable=True,
+    ),
+    _Cause(
+        "not found|No such file or directory|can't open|cannot run",
+        "python",
+        "{python} was not found on {where} ({line}); set the target's python to the interpreter "
+        "that has torch and triton",
+    ),
+    _Cause(
+        "Permission denied",
+        "python",
+        "{python} on {where} may not be executed ({line}); set the target's python",
+    ),
+)
 
 
 def explain_exit(target: Target, status: int | None, stderr: str) -> EvaluatorError:
     """For a worker that ended before its hello. `status` is the prefix's exit status."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    for pattern, culprit, sentence, retryable in _KNOWN:
+    for cause in _KNOWN:
         for line in reversed(lines):
-            match = re.search(pattern, line)
+            match = re.search(cause.pattern, line)
             if match:
-                text = sentence.format(**_words(target, line, line[match.end() :].strip()))
-                return EvaluatorError(culprit, text, retryable=retryable)
+                words = _words(target, line, line[match.end() :].strip())
+                return EvaluatorError(
+                    cause.culprit, cause.sentence.format(**words), retryable=cause.retryable
+                )
     last = lines[-1] if lines else f"exit status {status}"
     if status in (_NOT_FOUND, _NOT_EXECUTABLE):
         words = _words(target, last, "")

@@ -158,7 +158,7 @@ def _git_files(root: Path, depth: int) -> list[str] | None:
     files: list[str] = []
     for raw in listed.stdout.split(b"\0"):
         path = os.fsdecode(raw).rstrip("/")
-        if not path:
+        if not path or not os.path.lexists(root / path):  # deleted, and git not told yet
             continue
         if (root / path).is_dir() and not (root / path).is_symlink():
             below = (_git_files(root / path, depth - 1) or []) if depth else []
@@ -217,24 +217,26 @@ def _by_importance(paths: Iterable[str], root: Path) -> list[str]:
 
 def _read(root: Path, path: str, max_bytes: int) -> bytes | str:
     """The content, or the reason why it stays behind."""
-    file = root / path
     try:
-        real = file.resolve(strict=True)
-        if not real.is_relative_to(root):
-            return "a link that leaves the project"
-        if _forbidden(real.relative_to(root).as_posix()):
-            return "a link to a file that is never sent"
-        if not real.is_file():
-            return "not a regular file"
-        size = real.stat().st_size
-        if size > max_bytes:
-            return f"{_mib(size)}, over {_mib(max_bytes)}"
-        data = real.read_bytes()
+        real = (root / path).resolve(strict=True)
+        reason = _reason_against(real, root, max_bytes)
+        data = real.read_bytes() if reason is None else b""
     except (OSError, RuntimeError):
         return "unreadable"
-    if _PRIVATE_KEY.search(data[:4096]):
-        return "it holds a private key"
-    return data
+    if reason is not None:
+        return reason
+    return "it holds a private key" if _PRIVATE_KEY.search(data[:4096]) else data
+
+
+def _reason_against(real: Path, root: Path, max_bytes: int) -> str | None:
+    if not real.is_relative_to(root):
+        return "a link that leaves the project"
+    if _forbidden(real.relative_to(root).as_posix()):
+        return "a link to a file that is never sent"
+    if not real.is_file():
+        return "not a regular file"
+    size = real.stat().st_size
+    return f"{_mib(size)}, over {_mib(max_bytes)}" if size > max_bytes else None
 
 
 def _mode(path: Path) -> int:

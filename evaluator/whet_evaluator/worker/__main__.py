@@ -16,25 +16,43 @@ import platform
 import shutil
 import signal
 import socket
-import stat
 import sys
 import tempfile
 import time
 import traceback
 from typing import Any
 
-from . import environment, isolation, supervise
+from . import environment, folders, isolation, supervise
 from .bench import Bench
 from .cascade import Work
 from .protocol import (
-    SENTINEL, SILENCE_LIMIT_S, VERSION, Blobs, Cancel, Close, Collect, Compile, Done, Down,
-    Evaluate, Failure, FrameReader, Hello, Need, Open, Ping, Pong, ProtocolError, Record,
-    RunTests, Stage, Up, encode_frame,
+    SENTINEL,
+    SILENCE_LIMIT_S,
+    VERSION,
+    Blobs,
+    Cancel,
+    Close,
+    Collect,
+    Compile,
+    Done,
+    Down,
+    Evaluate,
+    Failure,
+    FrameReader,
+    Hello,
+    Need,
+    Open,
+    Ping,
+    Pong,
+    ProtocolError,
+    Record,
+    RunTests,
+    Stage,
+    Up,
+    encode_frame,
 )  # fmt: skip
 from .workspace import BlobCache, Project, WorkspaceError, remove_tree
 
-_PREFIX = "whet-"
-_STALE_S = 600.0
 _PROGRESS_S = 0.1
 
 
@@ -44,20 +62,20 @@ def main() -> None:
     package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     with contextlib.suppress(OSError):
         isolation.become_subreaper()
-    home = _own_home(package_root)
+    home = folders.make_home(package_root)
     try:
         asyncio.run(_Worker(home, package_root).serve(incoming, outgoing))
     finally:
         _end_descendants()
         remove_tree(home)
-        if package_root != home and os.path.basename(package_root).startswith(_PREFIX):
+        if folders.is_ours(package_root):
             remove_tree(package_root)
 
 
 class _Worker:
     def __init__(self, home: str, package_root: str) -> None:
         self._bench = Bench(home, package_root, environment.allowed(os.environ))
-        self._cache = BlobCache(_cache_folder())
+        self._cache = BlobCache(folders.cache_folder())
         self._home = home
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._blobs: dict[int, asyncio.Queue[Blobs]] = {}
@@ -115,7 +133,8 @@ class _Worker:
             if queue is not None:
                 queue.put_nowait(message)
         elif isinstance(message, (Open, Collect, Record, Evaluate, RunTests, Compile)):
-            self._tasks[message.id] = asyncio.ensure_future(self._answer(message))
+            task = self._tasks[message.id] = asyncio.ensure_future(self._answer(message))
+            task.add_done_callback(lambda _: self._tasks.pop(message.id, None))
 
     # ---- requests ---------------------------------------------------------------------
 
@@ -130,8 +149,6 @@ class _Worker:
             self._send(_os_failure(request.id, error))
         except Exception:
             self._send(Failure(id=request.id, failure="internal", message=traceback.format_exc()))
-        finally:
-            self._tasks.pop(request.id, None)
 
     async def _done(self, request: Any) -> Done:
         if isinstance(request, Open):
@@ -148,12 +165,13 @@ class _Worker:
             root=request.root, files=request.files, in_place=request.in_place, home=self._home,
             cache=self._cache,
         )  # fmt: skip
-        facts = asyncio.ensure_future(self._bench.open(request, project))
+        facts = asyncio.ensure_future(self._bench.learn(request))
         try:
             await self._fetch(request.id, project)
-            return await facts
+            await facts
         finally:
             facts.cancel()
+        return self._bench.adopt(request, project)
 
     async def _fetch(self, request_id: int, project: Project) -> None:
         """Asks the host for what this host lacks."""
@@ -174,7 +192,7 @@ class _Worker:
             self._send(Need(id=request_id, digests=tuple(sorted(wanted))))
             while wanted:
                 message = await queue.get()
-                for digest, blob in zip(message.digests, message.blobs):
+                for digest, blob in zip(message.digests, message.blobs, strict=True):
                     project.add(digest, blob)
                     wanted.discard(digest)
         finally:
@@ -220,13 +238,14 @@ class _Input(asyncio.Protocol):
         try:
             messages = self._frames.feed(data)
         except ProtocolError as error:
-            print(f"whet: {error}", file=sys.stderr)
+            sys.stderr.write(f"whet: {error}\n")
             self._worker.end()
             return
         for message in messages:
             self._worker.receive(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del exc
         self._worker.end()
 
 
@@ -257,55 +276,6 @@ def _take_descriptors() -> tuple[int, int]:
     os.dup2(2, 1)
     os.close(null)
     return incoming, outgoing
-
-
-def _own_home(package_root: str) -> str:
-    """This worker's folder, locked while it lives; those of dead workers are removed."""
-    base = tempfile.gettempdir()
-    home = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base)
-    for folder in {home, package_root if _is_boot_folder(package_root) else home}:
-        lock = os.open(os.path.join(folder, "alive"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held until this process ends
-    for name in os.listdir(base):
-        folder = os.path.join(base, name)
-        if name.startswith(_PREFIX) and _is_stale(folder):
-            remove_tree(folder)
-    for name in ("scratch", "logs"):
-        os.mkdir(os.path.join(home, name))
-    return home
-
-
-def _is_boot_folder(folder: str) -> bool:
-    return os.path.basename(folder).startswith(_PREFIX)
-
-
-def _is_stale(folder: str) -> bool:
-    """Whether a worker of ours made this folder and is gone: nobody holds its lock. The pid
-    says nothing, since containers that share /tmp count their own."""
-    try:
-        status = os.lstat(folder)
-    except OSError:
-        return False
-    try:
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-            return False
-        lock = os.open(os.path.join(folder, "alive"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return time.time() - status.st_mtime > _STALE_S  # died before it could lock
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(lock)
-    return True
-
-
-def _cache_folder() -> str:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "whet", "blobs")
 
 
 def _os_failure(request_id: int, error: OSError) -> Failure:

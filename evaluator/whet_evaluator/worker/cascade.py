@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Union
 
-from . import records
-from .bench import Bench, Where
+from . import answers, records
+from .bench import Bench
+from .orders import Where
 from .protocol import Collect, Compile, Evaluate, Record, RunTests, from_json, to_json
 from .records import Launch, Mode, UnitRef, WorkerVerdict
-from .runner import Answered, Died, OutOfTime, OverLimit, Raised, StageEnd, Wedged
+from .runner import Answered, Raised, StageEnd, Wedged
 from .workspace import WorkspaceError
 
 DEFAULT_ARCH = "gfx942"
@@ -37,7 +38,7 @@ class Work:
 
     async def do(self, request: Request) -> records.Result:
         """Raises `WorkspaceError` for the world's faults, and for a missing package."""
-        self._require_packages(request)
+        self._require_packages()
         if isinstance(request, Collect):
             return await self._collect(request)
         if isinstance(request, Record):
@@ -53,7 +54,7 @@ class Work:
     async def _collect(self, request: Collect) -> records.Collected:
         async with self._place(None, None) as where:
             job = {"tests": list(request.tests)}
-            answer = self._sound(await self._run("collect", job, where, self._mode))
+            answer = answers.sound(await self._run("collect", job, where, self._mode))
         return records.Collected(
             nodes=tuple(answer["nodes"]),
             errors=tuple(from_json(records.CollectError, e) for e in answer["errors"]),
@@ -63,18 +64,16 @@ class Work:
         unit = request.unit
         async with self._place(unit, unit.text) as where:
             job = {"nodes": list(request.tests), "record": True}
-            ran = self._sound(await self._run("tests", job, where, self._mode, name="record"))
+            ran = answers.sound(await self._run("tests", job, where, self._mode, name="record"))
             self._calls[unit.path] = ran["calls"]
             launches = ran["launches"]
             made: dict[str, Any] = {"compiled": [], "not_compiled": []}
             if launches:
                 job = {"launches": launches, "arch": self._arch}
-                made = self._sound(await self._run("load", job, where, "compile"))
-        broken = made.get("broken")
-        not_compiled = [*made["not_compiled"], *([broken["trace"]] if broken else [])]
+                made = answers.sound(await self._run("load", job, where, "compile"))
         return records.Recorded(
-            tests=_outcomes(ran), launches=_launches(launches), compiled=_compiled(made),
-            not_compiled=tuple(not_compiled), too_slow=tuple(ran["too_slow"]),
+            tests=answers.outcomes(ran), launches=answers.launches(ran), compiled=answers.compiled(made),
+            not_compiled=answers.compile_errors(made), too_slow=tuple(ran["too_slow"]),
         )  # fmt: skip
 
     async def _run_tests(self, request: RunTests) -> records.TestRun:
@@ -82,16 +81,18 @@ class Work:
         async with self._place(unit, unit.text if unit else None) as where:
             job = {"nodes": list(request.tests), "record": False}
             return records.TestRun(
-                tests=_outcomes(self._sound(await self._run("tests", job, where, self._mode)))
+                tests=answers.outcomes(
+                    answers.sound(await self._run("tests", job, where, self._mode))
+                )
             )
 
     async def _compile_only(self, request: Compile) -> records.CompileReport:
         async with self._place(request.unit, request.text) as where:
             job = {"launches": to_json(request.launches), "arch": request.arch}
-            made = self._sound(await self._run("load", job, where, "compile"))
-        broken = made.get("broken")
-        errors = [*made["not_compiled"], *([broken["trace"]] if broken else [])]
-        return records.CompileReport(compiled=_compiled(made), errors=tuple(errors))
+            made = answers.sound(await self._run("load", job, where, "compile"))
+        return records.CompileReport(
+            compiled=answers.compiled(made), errors=answers.compile_errors(made)
+        )
 
     async def _evaluate(self, request: Evaluate) -> WorkerVerdict:
         self._fresh = request.fresh
@@ -102,8 +103,8 @@ class Work:
             tested = await self._tests(request, where)
             if not isinstance(tested, dict):
                 return tested
-            launches = _launches(tested["launches"])
-            if _specialisations(launches) != _specialisations(request.launches):
+            launches = answers.launches(tested)
+            if answers.specialisations(launches) != answers.specialisations(request.launches):
                 # The candidate launches other specialisations than the original did:
                 # these are the ones its users would run, so these must compile.
                 loaded = await self._load(launches, where)
@@ -113,7 +114,10 @@ class Work:
             if not isinstance(timing, (records.Timing, records.Untimed)):
                 return timing
         return records.Correct(
-            tests=_outcomes(tested), launches=launches, compiled=_compiled(loaded), timing=timing
+            tests=answers.outcomes(tested),
+            launches=launches,
+            compiled=answers.compiled(loaded),
+            timing=timing,
         )
 
     # ---- stages of the cascade: their answer, or the verdict that ends it -------------
@@ -126,7 +130,7 @@ class Work:
         if isinstance(end, Raised):
             return records.Broken(trace=end.trace)
         if not isinstance(end, Answered):
-            return self._verdict("load", end)
+            return answers.verdict_of("load", end)
         answer: dict[str, Any] = end.answer
         broken = answer.get("broken")
         if broken:
@@ -142,11 +146,11 @@ class Work:
         }  # fmt: skip
         end = await self._run("tests", job, where, self._mode)
         if not isinstance(end, Answered):
-            return self._verdict("tests", end)
+            return answers.verdict_of("tests", end)
         answer: dict[str, Any] = end.answer
         if answer["misplaced"]:
             return records.Misplaced(detail=answer["misplaced"])
-        return _red(answer, request.nodes) or answer
+        return answers.red(answer, request.nodes) or answer
 
     async def _time(
         self, request: Evaluate, where: Where, tested: dict[str, Any]
@@ -161,7 +165,7 @@ class Work:
         }  # fmt: skip
         end = await self._run("time", job, where, "device", lane="gpu_timing")
         if not isinstance(end, Answered):
-            return self._verdict("time", end)
+            return answers.verdict_of("time", end)
         answer = end.answer
         if not answer["cases"]:
             return records.Untimed(reason="; ".join(answer["not_timed"]) or "nothing to time")
@@ -176,7 +180,7 @@ class Work:
         if request.unit.path not in self._calls:
             async with self._place(request.unit, request.unit.text) as where:
                 job = {"nodes": list(request.nodes), "record": True}
-                ran = self._sound(await self._run("tests", job, where, self._mode, name="record"))
+                ran = answers.sound(await self._run("tests", job, where, self._mode, name="record"))
                 self._calls[request.unit.path] = ran["calls"]
         return self._calls[request.unit.path]
 
@@ -212,7 +216,7 @@ class Work:
         shown = name or stage
         self._on_stage(shown, "", 0, 0)
         end, seconds = await self._bench.run(
-            {"stage": stage, "unit": to_json(where.unit), **job}, where, mode=mode,
+            {"stage": stage, **job}, where, mode=mode,
             lane=lane or ("gpu" if mode == "device" else "cpu"), fresh=self._fresh,
             on_progress=lambda detail, done, total: self._on_stage(shown, detail, done, total),
         )  # fmt: skip
@@ -225,31 +229,7 @@ class Work:
             )
         return end
 
-    def _sound(self, end: StageEnd) -> dict[str, Any]:
-        """The answer of a stage that runs the user's own code, whose death is nobody's verdict."""
-        if isinstance(end, Answered):
-            answer: dict[str, Any] = end.answer
-            return answer
-        if isinstance(end, Raised):
-            raise WorkspaceError("internal", end.trace)
-        raise WorkspaceError(
-            "tests",
-            f"the tests of the code as it is now {_sentence(end)}; make them pass outside Whet first",
-        )
-
-    def _verdict(self, stage: records.Stage, end: StageEnd) -> WorkerVerdict:
-        if isinstance(end, Raised):
-            return records.Crashed(
-                stage=stage, how="raised an exception outside the tests", output=end.trace
-            )
-        if isinstance(end, OutOfTime):
-            return records.TimedOut(stage=stage, limit_s=end.limit_s)
-        if isinstance(end, OverLimit):
-            return records.Exceeded(stage=stage, what=end.what)
-        assert isinstance(end, Died), end
-        return records.Crashed(stage=stage, how=end.how, output=end.output)
-
-    def _require_packages(self, request: Request) -> None:
+    def _require_packages(self) -> None:
         facts = self._bench.facts
         if facts is None or self._bench.project is None:
             raise WorkspaceError("bad request", "no project is open")
@@ -263,64 +243,4 @@ class Work:
             ("pytest", facts.pytest),
         ):
             if version is None:
-                raise WorkspaceError(f"no {name}", missing_package(name, facts))
-
-
-def missing_package(name: str, facts: records.Facts) -> str:
-    """One sentence naming the package, the Python that lacks it, and the cure."""
-    return (
-        f"Python {facts.python} on {facts.host} has no {name}; "
-        f"install {name} there, or set the target's python to one that has it"
-    )
-
-
-def _red(answer: dict[str, Any], nodes: tuple[str, ...]) -> records.Failed | None:
-    """The verdict where any demanded node is not green, or pytest itself says failure."""
-    outcomes = _outcomes(answer)
-    red = [outcome for outcome in outcomes if outcome.outcome != "passed"]
-    if len(outcomes) - len(red) < len(nodes) and not red:
-        red.append(_whole_run(f"{len(nodes)} tests were asked for, {len(outcomes)} ran"))
-    if not red and answer["exit_status"] != 0:
-        red.append(
-            _whole_run(f"pytest ended with status {answer['exit_status']} though every test passed")
-        )
-    return records.Failed(cases=tuple(red), passed=len(outcomes) - len(red)) if red else None
-
-
-def _whole_run(detail: str) -> records.TestOutcome:
-    return records.TestOutcome(nodeid="", outcome="error", seconds=0.0, detail=detail)
-
-
-def _outcomes(answer: dict[str, Any]) -> tuple[records.TestOutcome, ...]:
-    return tuple(from_json(records.TestOutcome, outcome) for outcome in answer["outcomes"])
-
-
-def _launches(launches: list[Any]) -> tuple[Launch, ...]:
-    return tuple(from_json(Launch, launch) for launch in launches)
-
-
-def _compiled(answer: dict[str, Any]) -> tuple[records.Compiled, ...]:
-    return tuple(from_json(records.Compiled, one) for one in answer["compiled"])
-
-
-def _specialisations(launches: tuple[Launch, ...]) -> set[str]:
-    """What distinguishes compiled code: kernel, argument types and constants, options."""
-    return {
-        repr((
-            launch.kernel,
-            [(a.name, a.type, a.divisible_by_16, a.value if a.type == "constexpr" else None)
-             for a in launch.arguments],
-            sorted(launch.options.items()),
-        ))
-        for launch in launches
-    }  # fmt: skip
-
-
-def _sentence(end: StageEnd) -> str:
-    if isinstance(end, OutOfTime):
-        return f"did not finish within {end.limit_s:.0f} s"
-    if isinstance(end, OverLimit):
-        return f"went over a limit ({end.what})"
-    assert isinstance(end, Died), end
-    tail = end.output.strip().splitlines()
-    return f"crashed ({end.how})" + (f": {tail[-1]}" if tail else "")
+                raise WorkspaceError(f"no {name}", answers.missing_package(name, facts))

@@ -14,6 +14,7 @@ sentinel is noise and is skipped. Each request carries an `id`; `Stage`, `Done` 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import struct
 import types
@@ -259,17 +260,20 @@ class FrameReader:
 def _decode_frame(head: bytes, body: bytes) -> Down | Up:
     try:
         fields = json.loads(head)
-        sizes = fields.pop("blobs", None)
-        message = from_json(Union[Down, Up], fields)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        sizes = fields.pop("blobs", ())
+        message = from_json(Union[Down, Up], {**fields, "kind": fields["kind"]})
+        if body or sizes:
+            message = dataclasses.replace(message, blobs=_divided(body, sizes))
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise ProtocolError(f"not a message of this protocol: {error}") from error
-    if sizes is None:
-        return typing.cast("Down | Up", message)
-    offsets = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
-    if offsets[-1] != len(body):
-        raise ProtocolError("blob sizes do not add up to the frame's body")
-    blobs = tuple(body[a:b] for a, b in zip(offsets, offsets[1:]))
-    return typing.cast("Down | Up", dataclasses.replace(message, blobs=blobs))
+    return typing.cast("Down | Up", message)
+
+
+def _divided(body: bytes, sizes: list[int]) -> tuple[bytes, ...]:
+    offsets = [0, *itertools.accumulate(sizes)]
+    if offsets[-1] != len(body) or min(sizes, default=0) < 0:
+        raise ValueError("blob sizes do not add up to the frame's body")
+    return tuple(body[a:b] for a, b in itertools.pairwise(offsets))
 
 
 # ---- codec: frozen dataclasses to JSON and back ---------------------------------------
@@ -311,6 +315,8 @@ def from_json(expected: Any, value: Any) -> Any:
 
 
 def _from_union(members: tuple[Any, ...], value: Any) -> Any:
+    if isinstance(value, list):
+        return from_json(next(m for m in members if typing.get_origin(m) is tuple), value)
     if not isinstance(value, dict) or "kind" not in value:
         return value
     for member in members:

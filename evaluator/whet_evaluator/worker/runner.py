@@ -1,6 +1,5 @@
 """Runs one stage in a guarded child and says how it ended: the event loop's side of
-`supervise` and `zygote`. A zygote that does not come up, or whose children cannot
-compute, is replaced by a fresh process per stage, and the reason is kept.
+`supervise` and `stage`.
 """
 
 from __future__ import annotations
@@ -12,27 +11,19 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, BinaryIO, Union
 
-from .supervise import Descriptors, children, descendants
+from .spawn import Zygote, kill_strays, spawn_stage
+from .supervise import Descriptors, descendants
 
-_ZYGOTE_START_S = 90.0
-_PROBE_S = 10.0
 _GUARDIAN_SLACK_S = 15.0  # SIGTERM grace, SIGKILL, five seconds until wedged, and some air
 _MAX_ANSWER = 256 << 20
+_READS_AT_ONCE = 64
 _TAIL_BYTES = 4000
-_ENTRY = (
-    "import sys;sys.path.insert(0,sys.argv[1]);from {package} import zygote;"
-    "zygote.{function}(*map(int,sys.argv[2:]))"
-)
-
 OnProgress = Callable[[str, int, int], None]
-_spawned: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -71,85 +62,6 @@ class Wedged:
 StageEnd = Union[Answered, Raised, Died, OutOfTime, OverLimit, Wedged]
 
 
-class Zygote:
-    """One preloaded process. `start` may find that it is of no use; then `why_not` says why."""
-
-    def __init__(self, package_root: str, folder: str, env: dict[str, str]) -> None:
-        self._package_root = package_root
-        self._folder = folder
-        self._env = env
-        self._channel: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._gate = asyncio.Lock()
-        self.why_not: str | None = None
-        self.missing: list[str] = []
-        self.threads = 0
-
-    async def start(self) -> None:
-        """Returns when the zygote is ready, or has been given up."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        with theirs:
-            self._process = _spawn(
-                "serve", [theirs.fileno()], self._package_root, self._folder, self._env
-            )
-        self._channel = ours
-        try:
-            report = await asyncio.wait_for(self._receive(), _ZYGOTE_START_S)
-        except asyncio.TimeoutError:
-            report = {}
-        if not report.get("ready"):
-            self.give_up("the preloading process did not start" + self._last_words())
-            return
-        self.missing, self.threads = report["missing"], report["threads"]
-        if self.threads != 1:
-            self.give_up(f"preloading left {self.threads} threads, and a forked child could hang")
-
-    @property
-    def usable(self) -> bool:
-        return self._channel is not None and self.why_not is None
-
-    async def fork(self, descriptors: Descriptors) -> bool:
-        """Asks for one child, whose guardian reports on its control socket. False if the
-        zygote is gone."""
-        async with self._gate:
-            while self._channel is not None:
-                try:
-                    socket.send_fds(self._channel, [b"fork"], list(_in_order(descriptors)))
-                except BlockingIOError:
-                    await asyncio.sleep(0.01)
-                except OSError:
-                    self.give_up("the preloaded process was killed, perhaps because memory ran out")
-                else:
-                    return True
-        return False
-
-    def give_up(self, reason: str) -> None:
-        self.why_not = reason
-        self.stop()
-
-    def stop(self) -> None:
-        """Ends the process; its guardians see their own controls, not this."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    async def _receive(self) -> dict[str, Any]:
-        assert self._channel is not None
-        data = await asyncio.get_running_loop().sock_recv(self._channel, 1 << 20)
-        report: dict[str, Any] = json.loads(data) if data else {}
-        return report
-
-    def _last_words(self) -> str:
-        with contextlib.suppress(OSError), open(f"{self._folder}/stderr", "rb") as file:
-            lines = file.read().decode(errors="replace").strip().splitlines()
-            return f": {lines[-1]}" if lines else ""
-        return ""
-
-
 async def run_stage(
     order: dict[str, Any],
     zygote: Zygote | None,
@@ -165,7 +77,7 @@ async def run_stage(
         files = _StageFiles(stack, {**order, "token": token}, order["log_dir"])
         launch = files.descriptors
         if zygote is None or not await zygote.fork(launch):
-            _spawn("serve_one", list(_in_order(launch)), package_root, order["log_dir"], fresh_env)
+            spawn_stage(launch, package_root, order["log_dir"], fresh_env)
         files.close_theirs()
         talk = _Talk(files, token, on_progress)
         return await talk.wait(float(order["deadline_s"]))
@@ -186,8 +98,8 @@ class _StageFiles:
         self.result, result_theirs = os.pipe()
         stack.callback(os.close, self.result)
         os.set_blocking(self.result, False)
-        self.stdout = stack.enter_context(open(f"{folder}/stdout", "wb+"))
-        self.stderr = stack.enter_context(open(f"{folder}/stderr", "wb+"))
+        self.stdout = stack.enter_context(_file(f"{folder}/stdout"))
+        self.stderr = stack.enter_context(_file(f"{folder}/stderr"))
         self.descriptors = Descriptors(
             order_file.fileno(), theirs.detach(), result_theirs,
             self.stdout.fileno(), self.stderr.fileno(),
@@ -229,7 +141,7 @@ class _Talk:
         except asyncio.CancelledError:
             await self._end_guardian(ended)
             raise
-        except asyncio.TimeoutError:
+        except asyncio.TimeoutError:  # noqa: UP041 - not the built-in one before 3.11
             await self._end_guardian(ended)
         finally:
             loop.remove_reader(self._files.result)
@@ -260,9 +172,9 @@ class _Talk:
                     self._reports.update(json.loads(line))
 
     def _read_result(self) -> None:
-        while True:
+        for _ in range(_READS_AT_ONCE):  # who floods the pipe must not starve the loop
             try:
-                data = os.read(self._files.result, 1 << 20)
+                data = os.read(self._files.result, 1 << 16)
             except BlockingIOError:
                 return
             if not data:
@@ -304,6 +216,10 @@ class _Talk:
         return Died(_how(status), self._files.tail())
 
 
+def _file(path: str) -> BinaryIO:
+    return open(path, "wb+", buffering=0)
+
+
 def _how(status: int | None) -> str:
     if status is None:
         return "its supervising process was killed"
@@ -318,38 +234,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def kill_strays() -> None:
-    """Ends orphans this process adopted: what a murdered guardian leaves."""
-    for pid in children(os.getpid()):
-        if pid not in _spawned:
-            for stray in (*descendants(pid), pid):
-                with contextlib.suppress(OSError):
-                    os.kill(stray, signal.SIGKILL)
-
-
-def _spawn(
-    function: str, descriptors: list[int], package_root: str, folder: str, env: dict[str, str]
-) -> subprocess.Popen[bytes]:
-    """Runs a function of `zygote` in a new process of the user's Python, without `-I`."""
-    os.makedirs(folder, exist_ok=True)
-    neutral = os.path.join(folder, "empty")
-    os.makedirs(neutral, exist_ok=True)
-    entry = _ENTRY.format(package=__package__, function=function)
-    with open(f"{folder}/stdout", "ab") as out, open(f"{folder}/stderr", "ab") as err:
-        process = subprocess.Popen(
-            [sys.executable, "-c", entry, package_root, str(os.getpid()), *map(str, descriptors)],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=neutral, env=env,
-            pass_fds=descriptors, start_new_session=True,
-        )  # fmt: skip
-    _spawned.add(process.pid)
-    return process
-
-
-def _in_order(descriptors: Descriptors) -> Iterator[int]:
-    yield descriptors.order
-    yield descriptors.control
-    yield descriptors.result
-    yield descriptors.stdout
-    yield descriptors.stderr

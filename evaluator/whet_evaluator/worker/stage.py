@@ -7,6 +7,7 @@ first; the last is `{"answer": ...}` or `{"error": trace}`.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib
 import json
@@ -103,7 +104,5 @@ def _write_line(descriptor: int, message: dict[str, Any]) -> None:
 
 def _flush_output() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(Exception):  # user code may have closed or replaced them
             stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass  # user code may have closed or replaced them

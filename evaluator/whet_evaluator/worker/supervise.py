@@ -12,6 +12,7 @@ with `wedged: true` when something outlived SIGKILL.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -40,19 +41,17 @@ class Descriptors:
     stdout: int
     stderr: int
 
-    def close_all_but_control(self) -> None:
-        for descriptor in (self.order, self.result, self.stdout, self.stderr):
-            os.close(descriptor)
+    def in_order(self) -> list[int]:
+        """As the constructor takes them."""
+        return [self.order, self.control, self.result, self.stdout, self.stderr]
 
 
 def guard(
     descriptors: Descriptors, run_child: Callable[[dict[str, Any], Descriptors], None]
 ) -> NoReturn:
     """Runs `run_child` in a fork of this process and watches it to the end. Never returns."""
-    try:
+    with contextlib.suppress(PermissionError):  # a fresh process leads its session already
         os.setsid()
-    except PermissionError:
-        pass  # a fresh process leads its session already
     isolation.become_subreaper()
     order = _read_order(descriptors.order)
     me = os.getpid()
@@ -70,7 +69,7 @@ def guard(
     watch = _Watch(order, child, descriptors.stdout, descriptors.stderr)
     os.close(descriptors.result)
     ended = _watch_to_the_end(watch, control)
-    ended["wedged"] = not _end_tree(child, graceful=ended["ended"] not in ("exit", "exceeded"))
+    ended["wedged"] = not _end_tree(graceful=ended["ended"] not in ("exit", "exceeded"))
     _say(control, ended)
     os._exit(0)
 
@@ -151,7 +150,7 @@ def _watch_to_the_end(watch: _Watch, control: socket.socket) -> dict[str, Any]:
             return {"ended": "exceeded", "status": None, "what": what}
 
 
-def _end_tree(child: int, *, graceful: bool) -> bool:
+def _end_tree(*, graceful: bool) -> bool:
     """Ends everything below this process. False if something outlives SIGKILL."""
     if graceful:
         for pid in descendants(os.getpid()):
@@ -205,10 +204,8 @@ def _read_order(descriptor: int) -> dict[str, Any]:
 
 
 def _say(control: socket.socket, message: dict[str, Any]) -> None:
-    try:
+    with contextlib.suppress(OSError):  # the worker is gone: the tree still has to end
         control.sendall(json.dumps(message).encode() + b"\n")
-    except OSError:
-        pass  # the worker is gone: nobody to tell, and the tree still has to end
 
 
 def children(pid: int) -> Iterator[int]:
@@ -272,10 +269,8 @@ def _disk_bytes(folder: str) -> int:
 
 
 def _signal(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _mib(n_bytes: int) -> int:

@@ -47,6 +47,11 @@ class Scratch:
         return os.path.join(self.project, path)
 
     @property
+    def original(self) -> str:
+        """Where the original text of the unit's file is kept."""
+        return os.path.join(self.folder, "original", "original.py")
+
+    @property
     def output(self) -> str:
         return os.path.join(self.folder, "output")
 
@@ -125,10 +130,9 @@ class Project:
         self.in_place = in_place
         self.differing: list[str] = []
         self._store = os.path.join(home, "store")
-        self._scratches = os.path.join(home, "scratch")
+        self._home = home
         self.cache = cache
         os.makedirs(self._store, exist_ok=True)
-        os.makedirs(self._scratches, exist_ok=True)
 
     async def missing(self) -> tuple[str, ...]:
         """Digests that are neither stored, nor at root with that content, nor in the cache."""
@@ -156,15 +160,13 @@ class Project:
         if not self.in_place:
             self.cache.put(digest, data)
 
-    async def build(self, texts: dict[str, str]) -> Scratch:
-        """A fresh tree with `texts` (unit paths to whole contents) in place of the files'."""
-        folder = tempfile.mkdtemp(dir=self._scratches)
-        scratch = Scratch(folder, os.path.join(folder, "project"))
+    async def build(self, texts: dict[str, str], original: str | None) -> Scratch:
+        """A fresh tree with `texts` (unit paths to whole contents) in place of the files'.
+        `original` is kept beside it for the timing stage."""
+        scratch = new_scratch(self._home)
         try:
-            os.mkdir(scratch.project)
-            os.mkdir(scratch.output)
-            for path in set(scratch.environment().values()) - {"1"}:
-                os.makedirs(path, mode=0o700, exist_ok=True)
+            if original is not None:
+                _write(scratch.original, encode_source(original))
             for index, entry in enumerate(self.files):
                 if index % 16 == 0:
                     await asyncio.sleep(0)
@@ -173,7 +175,7 @@ class Project:
             for path, text in texts.items():
                 _write(scratch.place(path), encode_source(text))
         except BaseException:
-            remove_tree(folder)
+            remove_tree(scratch.folder)
             raise
         return scratch
 
@@ -195,6 +197,19 @@ class Project:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copyfile(os.path.join(self._store, entry.sha256), target)
         os.chmod(target, (entry.mode & 0o777) | 0o600)
+
+
+def new_scratch(home: str) -> Scratch:
+    """An empty project with its private caches, below the worker's folder."""
+    parent = os.path.join(home, "scratch")
+    os.makedirs(parent, exist_ok=True)
+    folder = tempfile.mkdtemp(dir=parent)
+    scratch = Scratch(folder, os.path.join(folder, "project"))
+    os.mkdir(scratch.project)
+    os.mkdir(scratch.output)
+    for path in set(scratch.environment().values()) - {"1"}:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    return scratch
 
 
 def sha256(data: bytes) -> str:

@@ -63,7 +63,7 @@ def serve(expected_parent: int, socket_fd: int) -> None:
 
 def serve_one(expected_parent: int, *descriptors: int) -> None:
     """The same for one stage in this fresh process, with nothing preloaded."""
-    isolation.die_with_parent(expected_parent)
+    del expected_parent  # the control socket's end tells: being killed would spare daemons
     _hide_own_path()
     supervise.guard(supervise.Descriptors(*descriptors), stage.run_child)
 
