@@ -37,6 +37,8 @@ def stop(search: Search, reason: Reason, *, cause: str = "") -> Stop:
     """The end for `reason`. `cause` is the world's fault in a sentence, if it was one."""
     best = confirmed_best(search)
     said = [_CAUSES[reason], cause or _model_failure(search, reason), _verdict(search, best)]
+    if reason in ("model failed", "evaluator failed", "cancelled"):
+        said.append(f"`whet resume {search.run}` goes on from here.")
     return Stop(
         reason=reason,
         sentence=" ".join(part for part in said if part),
@@ -130,10 +132,7 @@ def _verdict(search: Search, best: Tried | None) -> str:
         return _offer(search, best)
     ahead = leader(search)
     if ahead is not None:
-        return (
-            f"{ahead.id} ({ahead.label}) was ahead but not yet confirmed; "
-            f"`whet resume {search.run}` goes on from here."
-        )
+        return f"{ahead.id} ({ahead.label}) was ahead but not yet confirmed, so nothing is offered."
     if search.recorded is None:
         return "Nothing was tried yet; your code is as it was."
     return _keep_yours(search)

@@ -48,7 +48,7 @@ from whet_agent.state import (
 )
 from whet_agent.task import Task
 from whet_agent.turns import plan, subject_of_reflection
-from whet_evaluator.worker.records import Correct
+from whet_evaluator.worker.records import Correct, Facts
 
 
 def apply(search: Search | None, event: Event) -> Search:
@@ -75,7 +75,7 @@ def _apply(search: Search, event: Event) -> Search:  # noqa: C901, PLR0911, PLR0
         case Started():
             return _started(search, event)
         case Opened():
-            return attrs.evolve(_landed(search, event.id), facts=event.facts)
+            return _opened(_landed(search, event.id), event.facts)
         case BaselineRecorded():
             return _recorded(_landed(search, event.id), event)
         case Asked():
@@ -142,6 +142,7 @@ def _at(search: Search, event: Event) -> Search:
 def _resumed(search: Search) -> Search:
     return attrs.evolve(
         search,
+        is_open=False,
         finished=None,
         cancelled=False,
         model_failure=None,
@@ -149,6 +150,25 @@ def _resumed(search: Search) -> Search:
             attrs.evolve(one, failures=0, retry_after_s=None) for one in search.trajectories
         ),
     )
+
+
+def _opened(search: Search, facts: Facts) -> Search:
+    """Evidence from other hardware or versions does not compare: all is judged again."""
+    known = search.facts
+    search = attrs.evolve(search, is_open=True, facts=facts)
+    if known is None or _evidence_base(known) == _evidence_base(facts):
+        return search
+    candidates = {
+        name: attrs.evolve(
+            tried, verdict=None, score=None, confirmation=None, confirmed_score=None
+        )
+        for name, tried in search.candidates.items()
+    }
+    return attrs.evolve(search, recorded=None, candidates=candidates)
+
+
+def _evidence_base(facts: Facts) -> tuple[object, ...]:
+    return (facts.mode, facts.devices, facts.torch, facts.triton, facts.python)
 
 
 def _recorded(search: Search, event: BaselineRecorded) -> Search:

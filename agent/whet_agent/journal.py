@@ -116,6 +116,7 @@ class Journal:
 
     def _insert(self, run: str, rows: list[tuple[str, str, float]]) -> None:
         with _transaction(self._connection) as db:
+            self._check_lease(run)
             (last,) = db.execute("SELECT max(seq) FROM event WHERE run = ?", (run,)).fetchone()
             first = 0 if last is None else last + 1
             db.executemany(
@@ -124,6 +125,17 @@ class Journal:
                     (run, first + index, SCHEMA, kind, text, at)
                     for index, (kind, text, at) in enumerate(rows)
                 ],
+            )
+
+    def _check_lease(self, run: str) -> None:
+        """A process that slept too long may have lost its run to another host."""
+        row = self._connection.execute(
+            "SELECT host, pid FROM lease WHERE run = ?", (run,)
+        ).fetchone()
+        me = this_process()
+        if row is not None and tuple(row) != (me.host, me.pid):
+            raise LeaseHeldError(
+                f"Run {run} was taken over by process {row[1]} on {row[0]}: follow it there."
             )
 
     def _select(self, run: str) -> tuple[Event, ...]:

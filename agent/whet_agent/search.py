@@ -113,7 +113,7 @@ def decide(  # noqa: PLR0911 - the phases of a run, one line each
     """Work to start now (empty: wait), or the end of the run with the best kept."""
     if search.cancelled:
         return closing.stop(search, "cancelled")
-    if search.facts is None:
+    if not search.is_open:
         return () if _flies(search, "open") else (StartOpen(id=_attempt(search, "open")),)
     if search.recorded is None:
         return () if _flies(search, "record") else (StartRecord(id=_attempt(search, "record")),)

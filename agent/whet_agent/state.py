@@ -108,6 +108,8 @@ class Search:
     now: float
     active_s: float = 0.0
     """Seconds the run was worked on; time between a stop and a resume does not count."""
+    is_open: bool = False
+    """Whether the evaluator was opened since the run began or was resumed."""
     facts: Facts | None = None
     recorded: Recorded | None = None
     candidates: Mapping[str, Tried] = attrs.field(factory=dict)

@@ -187,7 +187,7 @@ def _stage(search: Search) -> str:
     kinds = [flight.work for flight in search.flight.values()]
     turns = sum(len(line.turns) for line in search.trajectories)
     total = search.task.policy.iterations * len(search.trajectories)
-    if "open" in kinds or search.facts is None:
+    if "open" in kinds or not search.is_open:
         return "opening the target"
     if "record" in kinds or search.recorded is None:
         return "recording the baseline"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from whet_agent.events import (
     CallFailed,
     Finished,
     Judged,
+    Opened,
     Proposed,
     Rejected,
     Resumed,
@@ -34,6 +36,7 @@ from whet_agent.testing import (
     baseline,
     broken_verdict,
     counted_verdict,
+    interpreter_facts,
     passed,
     red,
     wrong_verdict,
@@ -605,7 +608,29 @@ async def test_a_finished_run_resumed_says_the_same_again(tmp_path):
     await drive("r1", ports, cancel=asyncio.Event())
     events = journal.load_events("r1")
     journal.close()
-    assert [type(event) for event in events[len(first) :]] == [Resumed, Finished]
+    assert [type(event) for event in events[len(first) :]] == [Resumed, Started, Opened, Finished]
     assert finished(events).best == finished(first).best
-    assert len(of(Started, events)) == len(of(Started, first))
+    assert len(evaluator.judged) == len(evaluator.confirmed) == 1
     assert len(of(Proposed, events)) == 1
+
+
+async def test_resumed_on_other_hardware_everything_is_judged_again(tmp_path):
+    order = world.task(iterations=1)
+    _, first = await world.run(
+        tmp_path,
+        order,
+        model=ScriptedModel([world.fence("good")]),
+        evaluator=ScriptedEvaluator(VERDICTS),
+    )
+    elsewhere = ScriptedEvaluator(
+        {"good": counted_verdict(1500)}, facts=dataclasses.replace(interpreter_facts(), triton="3.6.0")
+    )
+    journal = Journal(tmp_path / "runs.sqlite3")
+    ports = world.ports(journal, model=ScriptedModel([""]), evaluator=elsewhere)
+    search = await drive("r1", ports, cancel=asyncio.Event())
+    events = journal.load_events("r1")
+    journal.close()
+    assert finished(first).best is not None
+    assert [candidate.text for candidate in elsewhere.judged] == ["good"]
+    assert finished(events).best is None, "there it moves more data than the original"
+    assert search.facts.triton == "3.6.0"

@@ -165,6 +165,18 @@ async def test_one_process_does_not_hold_a_run_twice(tmp_path):
     second.close()
 
 
+async def test_a_process_that_lost_its_run_writes_no_more(tmp_path):
+    journal = Journal(tmp_path / "runs.sqlite3")
+    async with journal.lease("r"):
+        await journal.append("r", Ticked(at=0.0))
+        with sqlite3.connect(tmp_path / "runs.sqlite3") as db:
+            db.execute("UPDATE lease SET host = 'elsewhere', pid = 7")
+        with pytest.raises(LeaseHeldError, match="process 7 on elsewhere"):
+            await journal.append("r", Ticked(at=1.0))
+    assert len(journal.load_events("r")) == 1
+    journal.close()
+
+
 def test_another_host_is_told_by_its_silence():
     away = Holder(host="elsewhere", pid=os.getpid(), started="1")
     assert not is_gone(away, heartbeat=1000.0, now=1059.0)
