@@ -20,28 +20,43 @@ from . import hardware, libdevice, limits, standins
 DEFAULT_ARCH = "sm_90"
 _MARK = "_whet_on_host"
 _LIKE = ("empty_like ones_like zeros_like full_like rand_like randn_like randint_like").split()
-_installed = False
+_installed: set[str] = set()
 
 
 def install(job: dict[str, Any]) -> None:
-    """Call once, before user code is imported and after `TRITON_INTERPRET=1` took effect."""
-    global _installed  # noqa: PLW0603 - patches of torch belong to the process
-    if _installed:
+    """Call before user code is imported, in a process where `TRITON_INTERPRET=1` took
+    effect. Again is harmless."""
+    if "interpreter" in _installed:
         return
-    _installed = True
+    _installed.add("interpreter")
     import torch
     import triton
 
+    install_device(job)
+    _patch_interpreter(triton)
+    _mark_mode(torch)().__enter__()
+
+
+def install_device(job: dict[str, Any]) -> None:
+    """Only the stand-ins for a device of `job["arch"]`, so that modules that ask for one
+    while they are imported can be compiled. Without torch only Triton's driver."""
+    if "device" in _installed:
+        return
+    _installed.add("device")
     arch = job.get("arch")
     if arch not in hardware.CHIPS:
         arch = DEFAULT_ARCH
+    try:
+        import torch
+    except ImportError:
+        _patch_driver(arch, lambda: None)
+        return
     devices = _Devices(torch)
     _patch_tensor(torch, devices)
     _patch_factories(torch, devices)
     _patch_torch(torch, devices, arch)
-    _patch_triton(triton, devices, arch)
     _patch_libraries(torch)
-    _mark_mode(torch)().__enter__()
+    _patch_driver(arch, lambda: devices.device)
 
 
 class _Devices:
@@ -304,17 +319,22 @@ def _patch_generator(torch: Any, devices: _Devices) -> None:
     torch.Generator = Generator
 
 
-def _patch_triton(triton: Any, devices: _Devices, arch: str) -> None:
-    from triton.runtime import interpreter
-    from triton.runtime.autotuner import Autotuner
-    from triton.runtime.jit import JITFunction
+def _patch_driver(arch: str, device: Callable[[], Any]) -> None:
+    import triton
     from triton import testing
 
-    driver = standins.Driver(arch, lambda: devices.device)
+    driver = standins.Driver(arch, device)
     triton.runtime.driver.set_active(driver)
     triton.runtime.driver._default = driver
     for name in ("do_bench", "do_bench_cudagraph"):
         setattr(testing, name, standins.once)
+
+
+def _patch_interpreter(triton: Any) -> None:
+    from triton.runtime import interpreter
+    from triton.runtime.autotuner import Autotuner
+    from triton.runtime.jit import JITFunction
+
     real_prune, real_patch = Autotuner.prune_configs, interpreter._patch_lang
 
     def first_config(self: Any, *args: Any, **kwargs: Any) -> Any:
