@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from whet_agent.events import Role
+from whet_agent.knowledge import knowledge_for as knowledge_for
 from whet_agent.ports import Message
 from whet_agent.roles import generator, optimizer, reflector
 from whet_agent.roles.context import Context

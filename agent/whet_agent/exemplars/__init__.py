@@ -1,0 +1,1 @@
+"""Small kernels written well, read as text for one-shot prompts; never imported by Whet itself."""
