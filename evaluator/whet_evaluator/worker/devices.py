@@ -1,0 +1,83 @@
+"""What the user's Python has: packages, devices, architectures it compiles for.
+
+Asked in a throw-away child, because a question to the driver makes every later fork of
+that process unable to use the device.
+"""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+from typing import Any
+
+from .protocol import to_json
+from .records import Device
+
+_ARCHS = {"amd": ("gfx90a", "gfx942", "gfx950"), "nvidia": ("sm_80", "sm_90")}
+_ASK_DRIVER_S = 5.0
+
+
+def query(job: dict[str, Any]) -> dict[str, Any]:
+    """Versions of torch, triton and pytest (None where missing or broken), the devices
+    torch sees (CUDA or HIP), the architectures Triton compiles for, and who holds one."""
+    devices = [] if job.get("device") == "none" else _devices()
+    return {
+        "torch": _version("torch"),
+        "triton": _version("triton"),
+        "pytest": _version("pytest"),
+        "devices": to_json(devices),
+        "archs": _archs(),
+        "device_busy": _busy(devices),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return str(importlib.import_module(name).__version__)
+    except Exception:
+        return None
+
+
+def _devices() -> list[Device]:
+    try:
+        import torch
+
+        if not torch.cuda.is_available():
+            return []
+        return [_device(torch, index) for index in range(torch.cuda.device_count())]
+    except Exception:
+        return []  # a driver that does not answer is a machine without a device
+
+
+def _device(torch: Any, index: int) -> Device:
+    found = torch.cuda.get_device_properties(index)
+    # HIP names features behind the architecture: `gfx942:sramecc+:xnack-`.
+    amd = getattr(found, "gcnArchName", "").partition(":")[0] if torch.version.hip else ""
+    return Device(
+        name=found.name,
+        uuid=str(getattr(found, "uuid", index)),
+        arch=amd or f"sm_{found.major}{found.minor}",
+        memory_bytes=found.total_memory,
+    )
+
+
+def _archs() -> list[str]:
+    try:
+        backends = importlib.import_module("triton.backends").backends
+    except Exception:
+        return []
+    return [arch for name, archs in _ARCHS.items() if name in backends for arch in archs]
+
+
+def _busy(devices: list[Device]) -> str | None:
+    """Processes on an NVIDIA device, by its driver's own tool. On AMD hardware and in
+    containers, where other processes cannot be seen, nothing is claimed."""
+    if not devices or not devices[0].arch.startswith("sm_"):
+        return None
+    asked = ["nvidia-smi", "--query-compute-apps=pid,process_name,used_memory", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(asked, capture_output=True, text=True, timeout=_ASK_DRIVER_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    holders = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+    return f"the device is in use by {'; '.join(holders[:4])}" if holders else None
