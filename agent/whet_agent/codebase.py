@@ -83,6 +83,7 @@ class Codebase:
         self._interned: dict[bytes, bytes] = {}
         self._mentions: dict[str, list[Path]] = {}
         self._modules: dict[str, list[Path]] | None = None
+        self._followed: dict[tuple[str, Path], set[Key]] = {}
         self._targets: dict[Key, frozenset[Key]] = {}
 
     def _raw(self, path: Path) -> bytes:
@@ -136,6 +137,13 @@ class Codebase:
 
     def follow(self, dotted: str, origin: Path, hops: int = 0) -> set[Key]:
         """The functions that a dotted import path, read in file `origin`, leads to."""
+        key = (dotted, origin)
+        if key not in self._followed:
+            self._followed[key] = set()  # a circle of re-exports ends here
+            self._followed[key] = self._follow(dotted, origin, hops)
+        return self._followed[key]
+
+    def _follow(self, dotted: str, origin: Path, hops: int) -> set[Key]:
         if hops > _MAX_HOPS:
             return set()
         located = self.locate(dotted, origin)

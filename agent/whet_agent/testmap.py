@@ -93,7 +93,7 @@ class TestMap:
     def __init__(self, codebase: Codebase) -> None:
         self.codebase = codebase
         self.collection = load_collection(codebase.root)
-        self._named: dict[str, set[Path]] = {}
+        self._known: dict[Key, frozenset[Key]] = {}
 
     def tests(self, path: Path, kernel: str) -> tuple[str, ...]:
         document = self.codebase.document(path)
@@ -140,12 +140,21 @@ class TestMap:
         while len(found) != before:
             before = len(found)
             for definition in hosts:
-                key = (path, definition.qualname)
-                if key not in found and self._targets(path, definition, document) & (wanted | found):
-                    found.add(key)
+                aims = self._targets(path, definition, document)
+                if not (aims.isdisjoint(wanted) and aims.isdisjoint(found)):
+                    found.add((path, definition.qualname))
         return found
 
     def _targets(self, path: Path, definition: Definition, document: Document) -> frozenset[Key]:
+        key = (path, definition.qualname)
+        if key not in self._known:
+            self._known[key] = self._find_targets(path, definition, document)
+        return self._known[key]
+
+    def _find_targets(
+        self, path: Path, definition: Definition, document: Document
+    ) -> frozenset[Key]:
+        """What the definition refers to; of tests and fixtures also what they are given."""
         module = document.module
         targets = self.codebase.targets(path, definition, module)
         if not (self._is_test_side(path) or self.collection.is_test(definition)):
