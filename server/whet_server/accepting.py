@@ -42,7 +42,7 @@ def is_due(buffer: Buffer, run: Run) -> bool:
 
 
 async def stream(client: Client, buffer: Buffer, run: Run) -> None:
-    """Applies the best once. RefusedError or undone, it stays on offer and does not come again."""
+    """Applies the best once. Refused or undone, it stays on offer and does not come again."""
     assert run.summary is not None
     assert run.summary.best is not None
     run.streamed.add(run.summary.best.candidate)

@@ -7,16 +7,23 @@ first command and not before.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
-from collections.abc import Iterator
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whet_server.runs import RefusedError
+from whet_server.views import TargetView
 
 if TYPE_CHECKING:
     from whet_agent.app import App
+    from whet_agent.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DEFAULT_ARCH = "gfx942"
+"""What code is compiled for where no device and no setting names an architecture."""
+
+GPU_DEVICES = ("/dev/kfd", "/dev/nvidiactl", "/dev/dxg")
 
 
 class Apps:
@@ -28,13 +35,19 @@ class Apps:
         self._loading = asyncio.Lock()
 
     async def of(self, root: Path) -> App:
-        """Raises `RefusedError` when the settings cannot be used at all."""
         async with self._loading:
             if root not in self._apps:
                 module = await asyncio.to_thread(importlib.import_module, "whet_agent.app")
-                with refusing():
-                    self._apps[root] = module.App.load(root, editor=self._editor)
+                self._apps[root] = self._load(module.App, root)
         return self._apps[root]
+
+    def target(self, root: Path | None, chosen: str | None) -> TargetView:
+        """Where a run would go. Before the settings are loaded, what the editor sent of them."""
+        app = self._apps.get(root) if root is not None else None
+        if app is not None:
+            return _of_settings(app.loaded.settings, chosen)
+        name = chosen or self._editor.get("target") or "local"
+        return TargetView(name=name, arch=self._editor.get("arch") or _default_arch(name))
 
     async def reload(self, editor: dict[str, Any]) -> None:
         """Takes new settings: the façades are made anew when they are next needed."""
@@ -46,13 +59,25 @@ class Apps:
         self._apps.clear()
         await asyncio.gather(*(app.close() for app in apps), return_exceptions=True)
 
+    def _load(self, facade: type[App], root: Path) -> App:
+        app = facade.load(root, editor=self._editor)
+        if app.loaded.settings.arch is None and _default_arch("local") is not None:
+            # Nothing names an architecture and no device can: facts are of the default's.
+            app = facade.load(root, editor={"arch": DEFAULT_ARCH, **self._editor})
+        for sentence in (*app.loaded.problems, *app.loaded.refused):
+            log.warning(sentence)
+        return app
 
-@contextlib.contextmanager
-def refusing() -> Iterator[None]:
-    """Turns the façade's sentence for the user into ours."""
-    from whet_agent.app import UserError
 
-    try:
-        yield
-    except UserError as error:
-        raise RefusedError(str(error)) from None
+def _of_settings(settings: Settings, chosen: str | None) -> TargetView:
+    name = chosen or settings.target
+    target = settings.targets.get(name)
+    arch = (target.arch if target else None) or settings.arch
+    others = tuple(other for other in settings.targets if other != name)
+    return TargetView(name=name, arch=arch or _default_arch(name), others=others)
+
+
+def _default_arch(target: str) -> str | None:
+    """A device names its own; only a machine without one is told what to compile for."""
+    has_device = target != "local" or any(Path(device).exists() for device in GPU_DEVICES)
+    return None if has_device else DEFAULT_ARCH

@@ -1,7 +1,7 @@
 """What the editor's commands do: start work and answer at once, or say why not.
 
 The work goes on whether or not the request that began it is cancelled. Every function
-raises `RefusedError` with one sentence for the person.
+raises `UserError` with one sentence for the person.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from whet_agent.project import relative_to_root
+from whet_agent.project import UserError, relative_to_root
 from whet_server import edits, orders
 from whet_server.accepting import accept
-from whet_server.apps import refusing
 from whet_server.documents import Buffer
 from whet_server.reporter import run_payload
-from whet_server.runs import Handle, OnSummary, RefusedError, Run
+from whet_server.runs import Handle, OnSummary, Run
 from whet_server.session import Session
 from whet_server.testing_runs import TestRunHandle
 from whet_server.views import Goal, KernelView
@@ -28,6 +27,7 @@ async def start(session: Session, goal: Goal, argument: Any) -> dict[str, Any]:
     """Begins or queues a run; the answer is its id."""
     order = orders.kernel_order(argument)
     buffer, kernel = _fresh(session, order)
+    session.runs.require_idle(buffer.path, kernel.qualname)
     target = order.target or session.chosen_target
     match goal:
         case "test":
@@ -66,13 +66,12 @@ async def reject(session: Session, argument: Any) -> dict[str, Any]:
 async def resume(session: Session, argument: Any) -> dict[str, Any]:
     run = await _find(session, orders.run_id(argument))
     if run.state != "finished" or run.goal == "test":
-        raise RefusedError(f"Run {run.id} is not a stopped run: there is nothing to resume.")
+        raise UserError(f"Run {run.id} is not a stopped run: there is nothing to resume.")
     app = await session.apps.of(session.root_of(run.path))
     journal_id = run.handle.run if run.handle else run.id
 
     def begin(on_summary: OnSummary) -> Handle:
-        with refusing():
-            return app.resume(journal_id, lambda _run, _event, summary: on_summary(summary))
+        return app.resume(journal_id, lambda _run, _event, summary: on_summary(summary))
 
     again = Run(
         path=run.path, kernel=run.kernel, digest=run.digest, goal=run.goal,
@@ -90,7 +89,7 @@ async def choose_target(session: Session, argument: Any) -> dict[str, Any]:
         "Where should Whet run?", (view.name, *view.others), CHOICE_S
     )
     if choice is None:
-        raise RefusedError("No target was chosen: name one in the setting `target`.")
+        raise UserError("No target was chosen: name one in the setting `target`.")
     session.chosen_target = choice
     return await start(session, "optimize", {**argument, "target": choice})
 
@@ -108,9 +107,7 @@ async def content(session: Session, run_id: str, candidate: str | None) -> dict[
     run = await _find(session, run_id)
     best = run.summary.best if run.summary else None
     if best is None or candidate not in (None, best.candidate):
-        raise RefusedError(
-            f"Run {run.id} offers no such candidate: `whet show {run.id}` lists all."
-        )
+        raise UserError(f"Run {run.id} offers no such candidate: `whet show {run.id}` lists all.")
     buffer = session.documents.at(run.path)
     planned = edits.plan(buffer.text, run) if buffer else None
     text = planned.text if isinstance(planned, edits.Change) else best.text
@@ -126,26 +123,26 @@ def offer(session: Session, run_id: str, uri: str) -> tuple[Buffer, edits.Change
     """The edit that accepts a run, for the buffer as it is now."""
     run, buffer = session.runs.get(run_id), session.documents.get(uri)
     if run is None or buffer is None:
-        raise RefusedError("That improvement is not known here any more: open the file again.")
+        raise UserError("That improvement is not known here any more: open the file again.")
     match edits.plan(buffer.text, run):
         case edits.Change() as change:
             return buffer, change
         case edits.Refusal(sentence=sentence):
-            raise RefusedError(sentence)
+            raise UserError(sentence)
 
 
 def _fresh(session: Session, order: orders.KernelOrder) -> tuple[Buffer, KernelView]:
     buffer = session.documents.get(order.uri)
     if buffer is None:
-        raise RefusedError("Open the file first: Whet works on what the editor shows.")
+        raise UserError("Open the file first: Whet works on what the editor shows.")
     kernel = buffer.kernel(order.kernel)
     if kernel is None:
-        raise RefusedError(
+        raise UserError(
             f"There is no kernel {order.kernel} in {buffer.path.name} any more: "
             "ask again on the text as it is now."
         )
     if order.digest is not None and order.digest != kernel.digest:
-        raise RefusedError(
+        raise UserError(
             f"{kernel.name} changed since this was offered: ask again on the text as it is now."
         )
     return buffer, kernel
@@ -159,14 +156,10 @@ async def _search_run(
     others = {b.path: b.text for b in session.documents if b is not buffer}
     overlay = await asyncio.to_thread(_unsaved, root, others)
     app = await session.apps.of(root)
-    with refusing():
-        task = app.task(
-            goal, buffer.path, kernel.qualname, text=text, overlay=overlay, target=target
-        )
+    task = app.task(goal, buffer.path, kernel.qualname, text=text, overlay=overlay, target=target)
 
     def begin(on_summary: OnSummary) -> Handle:
-        with refusing():
-            return app.start(task, lambda _run, _event, summary: on_summary(summary))
+        return app.start(task, lambda _run, _event, summary: on_summary(summary))
 
     return Run(
         path=buffer.path, kernel=kernel.qualname, digest=kernel.digest, goal=goal,
@@ -179,13 +172,14 @@ async def _test_run(
 ) -> Run:
     path, text, name = buffer.path, buffer.text, kernel.qualname
     app = await session.apps.of(session.root_of(path))
+    task = app.task("fix", path, name, text=text, target=target)  # refuses now what it would later
 
     def begin(_on_summary: OnSummary) -> Handle:
-        return TestRunHandle(app.run_tests(path, name, (), text=text, target=target))
+        return TestRunHandle(app.run_tests(path, name, task.tests, text=text, target=target))
 
     return Run(
         path=path, kernel=name, digest=kernel.digest, goal="test",
-        target=target or session.target().name, begin=begin,
+        target=task.target.name, begin=begin,
     )  # fmt: skip
 
 
@@ -194,7 +188,7 @@ async def _find(session: Session, run_id: str) -> Run:
         await session.remember_runs(None)
     run = session.runs.get(run_id)
     if run is None:
-        raise RefusedError(f"There is no run {run_id}: `whet runs` lists those of the store.")
+        raise UserError(f"There is no run {run_id}: `whet runs` lists those of the store.")
     return run
 
 

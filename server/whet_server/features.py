@@ -8,12 +8,10 @@ several targets.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from whet_agent.report import RunSummary
-from whet_evaluator.worker.records import TestOutcome
 from whet_server import wording
 from whet_server.views import (
     Action,
@@ -26,6 +24,10 @@ from whet_server.views import (
     RunView,
     TargetView,
 )
+
+if TYPE_CHECKING:
+    from whet_agent.report import RunSummary
+    from whet_evaluator.worker.records import TestOutcome
 
 ARGUMENT_VERSION = 1
 
@@ -145,10 +147,16 @@ def progress_text(summary: RunSummary | None) -> str:
 def _optimize(state: KernelState, where: Where) -> Action:
     arch = where.target.arch
     return Action(
-        title=f"Optimize for {wording.arch_name(arch)}" if arch else "Optimize this kernel",
+        title=f"Optimize for {_target_name(where.target)}",
         kind=f"{KIND_OPTIMIZE}.{arch}" if arch else KIND_OPTIMIZE,
         does=Command(name="whet.optimize", argument=_kernel_argument(state, where, "optimize")),
     )
+
+
+def _target_name(target: TargetView) -> str:
+    if target.arch is not None:
+        return wording.arch_name(target.arch)
+    return "this GPU" if target.name == "local" else target.name
 
 
 def _fix(state: KernelState, where: Where) -> Action:

@@ -73,12 +73,12 @@ def options(value: Any) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """Untyped JSON as dicts, lists and scalars: pygls gives some of it as objects."""
+    if hasattr(value, "_asdict"):  # a named tuple, which is a tuple too: it comes first
+        return plain(value._asdict())
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
-    if hasattr(value, "_asdict"):
-        return plain(value._asdict())
     if hasattr(value, "__dict__"):
         return plain(vars(value))
     return value

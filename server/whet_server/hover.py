@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from whet_agent.report import Best, RunSummary
+from typing import TYPE_CHECKING
+
 from whet_server import wording
 from whet_server.features import active, progress_text
 from whet_server.views import KernelState, KernelView, RunView
+
+if TYPE_CHECKING:
+    from whet_agent.report import Best, RunSummary
 
 SHOWN_TESTS = 5
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
+from whet_agent.project import UserError
 from whet_server.features import ARGUMENT_VERSION
-from whet_server.runs import RefusedError
 
 
 @attrs.frozen(kw_only=True)
@@ -25,7 +25,7 @@ class KernelOrder:
 
 
 def kernel_order(argument: Any) -> KernelOrder:
-    """Of `whet.optimize`, `whet.fix`, `whet.runTests`. Raises `RefusedError`."""
+    """Of `whet.optimize`, `whet.fix`, `whet.runTests`. Raises `UserError`."""
     fields = _versioned(argument)
     return KernelOrder(
         uri=_text(fields, "uri"),
@@ -36,15 +36,15 @@ def kernel_order(argument: Any) -> KernelOrder:
 
 
 def run_id(argument: Any) -> str:
-    """Of `whet.cancel`, `whet.apply`, `whet.reject`, `whet.resume`. Raises `RefusedError`."""
+    """Of `whet.cancel`, `whet.apply`, `whet.reject`, `whet.resume`. Raises `UserError`."""
     return _text(_versioned(argument), "run")
 
 
 def _versioned(argument: Any) -> dict[str, Any]:
     if not isinstance(argument, dict):
-        raise RefusedError('Whet\'s commands take one object as argument, such as {"v": 1, ...}.')
+        raise UserError('Whet\'s commands take one object as argument, such as {"v": 1, ...}.')
     if argument.get("v") != ARGUMENT_VERSION:
-        raise RefusedError(
+        raise UserError(
             f"This server speaks version {ARGUMENT_VERSION} of Whet's commands and was sent "
             f"version {argument.get('v')!r}: update the editor plug-in or Whet, whichever is older."
         )
@@ -54,7 +54,7 @@ def _versioned(argument: Any) -> dict[str, Any]:
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
-        raise RefusedError(f"The command's argument needs `{name}`, a text that is not empty.")
+        raise UserError(f"The command's argument needs `{name}`, a text that is not empty.")
     return value
 
 

@@ -7,13 +7,16 @@ the text of a candidate that passed makes it void.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
-from whet_evaluator.worker.records import TestOutcome
 from whet_server.features import red_tests
 from whet_server.runs import Run
 from whet_server.views import RunView
+
+if TYPE_CHECKING:
+    from whet_evaluator.worker.records import TestOutcome
 
 
 @attrs.frozen(kw_only=True)

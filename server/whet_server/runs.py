@@ -13,22 +13,21 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import attrs
 
-from whet_agent.report import RunSummary
+from whet_agent.project import UserError
 from whet_agent.source import unit_digest
-from whet_evaluator.worker.records import TestOutcome
 from whet_server.views import Fit, Goal, RunView
+
+if TYPE_CHECKING:
+    from whet_agent.report import RunSummary
+    from whet_evaluator.worker.records import TestOutcome
 
 log = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "finished"]
-
-
-class RefusedError(Exception):
-    """`str()` is one sentence with the cure, shown to the person as it is."""
 
 
 class Handle(Protocol):
@@ -38,12 +37,12 @@ class Handle(Protocol):
 
     def cancel(self) -> None: ...
 
-    async def wait(self) -> object: ...
+    async def wait(self) -> RunSummary | tuple[TestOutcome, ...]: ...
 
 
-OnSummary = Callable[[RunSummary], None]
+OnSummary = Callable[["RunSummary"], None]
 Begin = Callable[[OnSummary], Handle]
-"""Starts the work at once; called when the target is free. May raise `RefusedError`."""
+"""Starts the work at once; called when the target is free. May raise `UserError`."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -146,24 +145,29 @@ class Runs:
     def submit(self, run: Run) -> None:
         """Begins the run, or queues it while its target is busy.
 
-        Raises `RefusedError` while another run works on the same kernel, and what `begin`
+        Raises `UserError` while another run works on the same kernel, and what `begin`
         raises when it is begun at once.
         """
-        other = self.at_work(run.path, run.kernel)
-        if other is not None:
-            raise RefusedError(
-                f"Whet already works on {run.kernel} (run {other.id}): wait for it, or cancel it "
-                "before starting another."
-            )
+        self.require_idle(run.path, run.kernel)
         if run.target in self._current:
             self._waiting.setdefault(run.target, deque()).append(run)
         else:
             self._begin(run)
             assert run.handle is not None
             run.id = run.handle.run
+            self._aliases[run.id] = run.id  # `_begin` knew it under its ticket
         self._runs.pop(run.id, None)  # a resumed run becomes the newest
         self._runs[run.id] = run
         self._on_change(run)
+
+    def require_idle(self, path: Path, kernel: str) -> None:
+        """Raises `UserError` while a run works on the kernel."""
+        other = self.at_work(path, kernel)
+        if other is not None:
+            raise UserError(
+                f"Whet already works on {kernel} (run {other.id}): wait for it, or cancel it "
+                "before starting another."
+            )
 
     def remember(self, run: Run) -> None:
         """Adds a run of an earlier session as the oldest, unless it is known already."""
@@ -188,12 +192,10 @@ class Runs:
         return sum(run.state != "finished" for run in self._runs.values())
 
     def cancel(self, run_id: str) -> Run:
-        """Asks a run to stop and returns at once. Raises `RefusedError` for an unknown one."""
+        """Asks a run to stop and returns at once. Raises `UserError` for an unknown one."""
         run = self.get(run_id)
         if run is None:
-            raise RefusedError(
-                f"There is no run {run_id} here: `whet runs` lists those of the store."
-            )
+            raise UserError(f"There is no run {run_id} here: `whet runs` lists those of the store.")
         if run.state == "queued":
             self._waiting[run.target].remove(run)
             self._finish(run, "cancelled", "Cancelled before it began.")
@@ -223,7 +225,7 @@ class Runs:
             self._end(run, await handle.wait())
         except asyncio.CancelledError:
             self._finish(run, "cancelled", "Cancelled.")
-        except RefusedError as refused:
+        except UserError as refused:
             self._finish(run, "refused", str(refused))
         except Exception:
             log.exception("run %s", run.id)
@@ -244,19 +246,16 @@ class Runs:
             try:
                 self._begin(run)
                 self._on_change(run)
-            except RefusedError as refused:
+            except UserError as refused:
                 self._finish(run, "refused", str(refused))
 
-    def _end(self, run: Run, result: object) -> None:
-        match result:
-            case RunSummary() as summary:
-                run.see(summary)
-                self._finish(run, summary.reason or "finished", summary.sentence)
-            case tuple() as outcomes:
-                run.outcomes = outcomes
-                self._finish(run, "tests ran", _tests_sentence(outcomes))
-            case _:
-                raise AssertionError(f"a run cannot end in {result!r}")
+    def _end(self, run: Run, result: RunSummary | tuple[TestOutcome, ...]) -> None:
+        if isinstance(result, tuple):
+            run.outcomes = result
+            self._finish(run, "tests ran", _tests_sentence(result))
+        else:
+            run.see(result)
+            self._finish(run, result.reason or "finished", result.sentence)
 
     def _progress(self, run: Run, summary: RunSummary) -> None:
         run.see(summary)

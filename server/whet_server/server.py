@@ -21,9 +21,9 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 from pygls.uris import to_fs_path
 
+from whet_agent.project import UserError
 from whet_server import commands, features, from_lsp, hover, reporter, to_lsp
 from whet_server.documents import Buffer
-from whet_server.runs import RefusedError
 from whet_server.session import Session
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class WhetServer(LanguageServer):
 
 
 class Failed(JsonRpcException):
-    """A `RefusedError` on its way to the client: an error whose message is the sentence."""
+    """A `UserError` on its way to the client: an error whose message is the sentence."""
 
     CODE = -32803  # RequestFailed: understood, but it cannot be done
 
@@ -191,7 +191,7 @@ async def configured(ls: WhetServer, params: lsp.DidChangeConfigurationParams) -
 
 
 def progress_cancelled(ls: WhetServer, params: lsp.WorkDoneProgressCancelParams) -> None:
-    with contextlib.suppress(RefusedError):
+    with contextlib.suppress(UserError):
         ls.session.runs.cancel(str(params.token).removeprefix(reporter.PROGRESS_NAME))
 
 
@@ -251,5 +251,5 @@ def _command(work: Work) -> Callable[..., Awaitable[Any]]:
 def _failing() -> Iterator[None]:
     try:
         yield
-    except RefusedError as refused:
+    except UserError as refused:
         raise Failed(str(refused)) from None

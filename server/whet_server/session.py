@@ -21,7 +21,6 @@ from whet_server.runs import Run, Runs
 from whet_server.to_lsp import Client
 from whet_server.views import Finding, KernelState, KernelView, Place, Span, TargetView
 
-DEFAULT_ARCH = "gfx942"
 HOVER_S = 0.5
 """How long a hover waits for the map of tests; the next one has it."""
 KEPT_RUNS = 50
@@ -73,21 +72,13 @@ class Session:
         return features.Where(
             uri=buffer.uri,
             version=buffer.version,
-            target=self.target(),
+            target=self.target(self.root_of(buffer.path)),
             can_compare=self.client.capabilities.whet,
         )
 
-    def target(self) -> TargetView:
-        targets = self.options.get("targets")
-        targets = targets if isinstance(targets, dict) else {}
-        name = self.chosen_target or self.options.get("target") or "local"
-        named = targets.get(name)
-        arch = named.get("arch") if isinstance(named, dict) else None
-        return TargetView(
-            name=name,
-            arch=arch or self.options.get("arch") or DEFAULT_ARCH,
-            others=tuple(other for other in dict.fromkeys(("local", *targets)) if other != name),
-        )
+    def target(self, root: Path | None = None) -> TargetView:
+        """Of a project, or of the first one when none is named."""
+        return self.apps.target(root or next(iter(self._roots()), None), self.chosen_target)
 
     # What the client tells.
 
@@ -162,12 +153,17 @@ class Session:
 
     async def remember_runs(self, buffer: Buffer | None) -> None:
         """Reads the store's runs, once for each root: the buffer's, or all there are."""
-        roots = {self.root_of(b.path) for b in ((buffer,) if buffer else self.documents)}
-        for root in (roots | (set() if buffer else set(self._folders))) - self._known_roots:
+        roots = (self.root_of(buffer.path),) if buffer else self._roots()
+        for root in (root for root in roots if root not in self._known_roots):
             app = await self.apps.of(root)
             self._known_roots.add(root)
             for summary in app.runs(root=root)[:KEPT_RUNS]:
                 self.runs.remember(Run.of_store(summary))
+
+    def _roots(self) -> tuple[Path, ...]:
+        return tuple(
+            dict.fromkeys((*self._folders, *(self.root_of(b.path) for b in self.documents)))
+        )
 
     # The parts.
 
@@ -194,7 +190,11 @@ class Session:
         key = (buffer.path, kernel.qualname)
         if key not in self._tests:
             work = asyncio.to_thread(
-                _static_tests, self.root_of(buffer.path), buffer.path, kernel.qualname
+                _static_tests,
+                self.root_of(buffer.path),
+                buffer.path,
+                kernel.qualname,
+                {b.path: b.text for b in self.documents},
             )
             self._tests[key] = asyncio.create_task(work)
         await asyncio.wait({self._tests[key]}, timeout=HOVER_S)
@@ -219,7 +219,7 @@ class Session:
             work.add_done_callback(self._streaming.discard)
 
 
-def _static_tests(root: Path, path: Path, kernel: str) -> tuple[str, ...]:
+def _static_tests(root: Path, path: Path, kernel: str, texts: dict[Path, str]) -> tuple[str, ...]:
     from whet_agent.testmap import static_tests
 
-    return static_tests(root, path, kernel)
+    return static_tests(root, path, kernel, overlay=texts)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Coroutine
+from typing import TYPE_CHECKING
 
-from whet_evaluator.worker.records import TestOutcome, TestRun
-from whet_server.apps import refusing
+if TYPE_CHECKING:
+    from whet_evaluator.worker.records import TestOutcome, TestRun
 
 
 class TestRunHandle:
@@ -23,6 +24,5 @@ class TestRunHandle:
         self._task.cancel()
 
     async def wait(self) -> tuple[TestOutcome, ...]:
-        """Raises `RefusedError` for the world's faults, `CancelledError` after `cancel`."""
-        with refusing():
-            return (await self._task).tests
+        """Raises `UserError` for the world's faults, `CancelledError` after `cancel`."""
+        return (await self._task).tests

@@ -6,12 +6,13 @@ Lines count from 0 and columns are code points, as Python slices text; only
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from whet_agent.report import RunSummary
-from whet_evaluator.worker.records import TestOutcome
+if TYPE_CHECKING:
+    from whet_agent.report import RunSummary
+    from whet_evaluator.worker.records import TestOutcome
 
 
 @attrs.frozen(order=True)

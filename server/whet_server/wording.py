@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
-from whet_agent.report import Best, Cost, Speedup
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from whet_agent.report import Best, Cost, Speedup
+
 
 NAMES = {
     "gfx90a": "MI250",
