@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import assert_never
 
 import attrs
 
 from whet_agent.briefing import Brief
+from whet_agent.countable import countable
 from whet_agent.events import (
     Answered,
     BaselineRecorded,
@@ -216,7 +217,8 @@ def _swept(start: StartSweep, search: Search, ports: Ports) -> Iterator[Event]:
     at = ports.clock.now()
     arch = task.arch or _device_arch(search)
     seen = _seen(search, ports)
-    for index, draft in enumerate(ports.sweep(task.unit.text, task.unit, arch)):
+    drafts: Iterable[Draft] = ports.sweep(task.unit.text, task.unit, arch)
+    for index, draft in enumerate(drafts if search.has_clock else countable(drafts)):
         match ports.screen(task.unit, draft.text, seen):
             case Passed() as passed:
                 seen |= {passed.syntax_hash}

@@ -98,7 +98,8 @@ def ports(journal: Journal, *, model=None, evaluator=None, sweep=(), clock=None,
         read_reply=read_reply,
         screen=screen,
         sweep=lambda text, unit, arch: tuple(
-            Draft(label=f"num_warps={name}", strategy="launch", text=name) for name in sweep
+            Draft(label="launch", strategy=f"BLOCK {index} -> {index + 1}", text=name)
+            for index, name in enumerate(sweep)
         ),
         model=model,
         clock=clock or ManualClock(),
