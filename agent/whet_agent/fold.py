@@ -11,6 +11,7 @@ from typing import assert_never
 
 import attrs
 
+from whet_agent.calls import answered, asked, call_failed, prices_known, spent_in_full
 from whet_agent.events import (
     Answered,
     Asked,
@@ -31,23 +32,21 @@ from whet_agent.events import (
     Started,
     Ticked,
 )
+from whet_agent.evolve import landed, turn_at, with_candidate, with_turn, with_turns
 from whet_agent.score import baseline_score, score
 from whet_agent.state import (
-    MAX_CALL_FAILURES,
     ORIGINAL,
     SWEEP,
     Flight,
     Search,
     Trajectory,
     Tried,
-    Turn,
     base_id,
     is_better,
     leader,
     turn_of,
 )
-from whet_agent.task import Task
-from whet_agent.turns import plan, subject_of_reflection
+from whet_agent.turns import plan
 from whet_evaluator.worker.records import Correct, Facts
 
 
@@ -75,27 +74,27 @@ def _apply(search: Search, event: Event) -> Search:  # noqa: C901, PLR0911, PLR0
         case Started():
             return _started(search, event)
         case Opened():
-            return _opened(_landed(search, event.id), event.facts)
+            return _opened(landed(search, event.id), event.facts)
         case BaselineRecorded():
-            return _recorded(_landed(search, event.id), event)
+            return _recorded(landed(search, event.id), event)
         case Asked():
-            return _asked(search, event)
+            return asked(search, event)
         case Answered():
-            return _answered(search, event)
+            return answered(search, event)
         case CallFailed():
-            return _call_failed(search, event)
+            return call_failed(search, event)
         case Proposed():
             return _proposed(search, event)
         case Rejected():
             return _rejected(search, event)
         case Screened():
-            return _screened(_landed(search, event.id), event)
+            return _screened(landed(search, event.id), event)
         case Judged():
-            return _judged(_landed(search, event.id), event)
+            return _judged(landed(search, event.id), event)
         case Confirmed():
-            return _confirmed(_landed(search, event.id), event)
+            return _confirmed(landed(search, event.id), event)
         case Interrupted():
-            return _landed(_spent_in_full(search, event.id), event.id)
+            return landed(spent_in_full(search, event.id), event.id)
         case CancelRequested():
             return attrs.evolve(search, cancelled=True)
         case Resumed():
@@ -127,7 +126,7 @@ def _created(event: Created) -> Search:
         now=event.at,
         candidates={ORIGINAL: original},
         trajectories=tuple(Trajectory() for _ in range(max(1, task.policy.trajectories))),
-        prices_known=_prices_known(task),
+        prices_known=prices_known(task),
     )
 
 
@@ -176,7 +175,7 @@ def _recorded(search: Search, event: BaselineRecorded) -> Search:
         search.candidates[ORIGINAL],
         score=baseline_score(event.recorded, has_clock=search.has_clock),
     )
-    return _with_candidate(attrs.evolve(search, recorded=event.recorded), original)
+    return with_candidate(attrs.evolve(search, recorded=event.recorded), original)
 
 
 # ---- work in flight --------------------------------------------------------------------
@@ -198,87 +197,7 @@ def _with_turn_begun(search: Search, base: str) -> Search:
     turns = search.trajectories[trajectory].turns
     if number <= len(turns):
         return search
-    return _with_turns(search, trajectory, (*turns, plan(search, trajectory)))
-
-
-def _landed(search: Search, work_id: str) -> Search:
-    flight = {key: value for key, value in search.flight.items() if key != work_id}
-    return attrs.evolve(search, flight=flight)
-
-
-def _spent_in_full(search: Search, work_id: str) -> Search:
-    """A call that vanished may have been paid for: its reservation counts as spent."""
-    flight = search.flight.get(work_id)
-    reserved = flight.reserved_usd if flight else 0.0
-    return attrs.evolve(search, spent_usd=search.spent_usd + reserved)
-
-
-# ---- conversation ----------------------------------------------------------------------
-
-
-def _asked(search: Search, event: Asked) -> Search:
-    flight = Flight(id=event.id, work="ask", reserved_usd=event.reserved_usd or 0.0)
-    return attrs.evolve(search, flight={**search.flight, event.id: flight})
-
-
-def _answered(search: Search, event: Answered) -> Search:
-    paid = attrs.evolve(
-        _landed(search, event.id),
-        spent_usd=search.spent_usd + (_usd(search.task, event) or 0.0),
-        tokens=search.tokens + event.prompt_tokens + event.completion_tokens,
-    )
-    trajectory, number = turn_of(base_id(event.id))
-    line = attrs.evolve(paid.trajectories[trajectory], failures=0, retry_after_s=None)
-    turn = line.turns[number - 1]
-    match event.role:
-        case "optimizer":
-            turn = attrs.evolve(turn, optimizer=event.text)
-        case "generator":
-            turn = attrs.evolve(turn, generator=event.text, finish_reason=event.finish_reason)
-        case "reflector":
-            turn = attrs.evolve(turn, reflector=event.text)
-            paid = _with_reflection(paid, turn)
-    return _with_turn(_with_line(paid, trajectory, line), turn)
-
-
-def _with_reflection(search: Search, turn: Turn) -> Search:
-    subject = subject_of_reflection(search, turn)
-    if subject is None or turn.reflector is None:
-        return search
-    return _with_candidate(search, attrs.evolve(subject, reflection=turn.reflector))
-
-
-def _call_failed(search: Search, event: CallFailed) -> Search:
-    paid = _spent_in_full(search, event.id) if event.billed else search
-    trajectory, number = turn_of(base_id(event.id))
-    line = paid.trajectories[trajectory]
-    line = attrs.evolve(line, failures=line.failures + 1, retry_after_s=event.retry_after_s)
-    failed = _with_line(_landed(paid, event.id), trajectory, line)
-    if event.fatal:
-        return attrs.evolve(failed, model_failure=event.sentence)
-    if not event.retryable:
-        failed = _with_turn(failed, attrs.evolve(line.turns[number - 1], abandoned=True))
-    if line.failures >= MAX_CALL_FAILURES:
-        return attrs.evolve(failed, model_failure=event.sentence)
-    return failed
-
-
-def _usd(task: Task, event: Answered) -> float | None:
-    if event.usd is not None or task.model is None or not _prices_known(task):
-        return event.usd
-    assert task.model.usd_per_million_input is not None
-    assert task.model.usd_per_million_output is not None
-    return (
-        event.prompt_tokens * task.model.usd_per_million_input
-        + event.completion_tokens * task.model.usd_per_million_output
-    ) / 1e6
-
-
-def _prices_known(task: Task) -> bool:
-    model = task.model
-    return model is None or (
-        model.usd_per_million_input is not None and model.usd_per_million_output is not None
-    )
+    return with_turns(search, trajectory, (*turns, plan(search, trajectory)))
 
 
 # ---- candidates ------------------------------------------------------------------------
@@ -296,26 +215,26 @@ def _proposed(search: Search, event: Proposed) -> Search:
         text=event.text,
         syntax_hash=event.syntax_hash,
     )
-    search = _with_candidate(search, tried)
+    search = with_candidate(search, tried)
     if event.origin != "model":
         return search
-    turn = _turn(search, event.id)
-    return _with_turn(search, attrs.evolve(turn, candidates=(*turn.candidates, tried.id)))
+    turn = turn_at(search, event.id)
+    return with_turn(search, attrs.evolve(turn, candidates=(*turn.candidates, tried.id)))
 
 
 def _rejected(search: Search, event: Rejected) -> Search:
     if base_id(event.id) == SWEEP:
         return search
-    turn = _turn(search, event.id)
+    turn = turn_at(search, event.id)
     if any((old.label, old.reason) == (event.label, event.reason) for old in turn.rejected):
         return search
-    return _with_turn(search, attrs.evolve(turn, rejected=(*turn.rejected, event)))
+    return with_turn(search, attrs.evolve(turn, rejected=(*turn.rejected, event)))
 
 
 def _screened(search: Search, event: Screened) -> Search:
     if base_id(event.id) == SWEEP:
         return attrs.evolve(search, swept=True)
-    return _with_turn(search, attrs.evolve(_turn(search, event.id), screened=True))
+    return with_turn(search, attrs.evolve(turn_at(search, event.id), screened=True))
 
 
 def _judged(search: Search, event: Judged) -> Search:
@@ -326,7 +245,7 @@ def _judged(search: Search, event: Judged) -> Search:
         verdict=verdict,
         score=score(verdict) if isinstance(verdict, Correct) else None,
     )
-    search = _with_candidate(search, tried)
+    search = with_candidate(search, tried)
     improved = is_better(search, tried) and leader(search) != before
     return attrs.evolve(search, since_best=0 if improved else search.since_best + 1)
 
@@ -339,34 +258,6 @@ def _confirmed(search: Search, event: Confirmed) -> Search:
         confirmed_score=score(verdict) if isinstance(verdict, Correct) else None,
         confirmed_at=event.at,
     )
-    return _with_candidate(search, tried)
+    return with_candidate(search, tried)
 
 
-# ---- small steps -----------------------------------------------------------------------
-
-
-def _with_candidate(search: Search, tried: Tried) -> Search:
-    return attrs.evolve(search, candidates={**search.candidates, tried.id: tried})
-
-
-def _turn(search: Search, work_id: str) -> Turn:
-    trajectory, number = turn_of(base_id(work_id))
-    return search.trajectories[trajectory].turns[number - 1]
-
-
-def _with_turn(search: Search, turn: Turn) -> Search:
-    turns = search.trajectories[turn.trajectory].turns
-    changed = (*turns[: turn.number - 1], turn, *turns[turn.number :])
-    return _with_turns(search, turn.trajectory, changed)
-
-
-def _with_turns(search: Search, trajectory: int, turns: tuple[Turn, ...]) -> Search:
-    line = attrs.evolve(search.trajectories[trajectory], turns=turns)
-    return _with_line(search, trajectory, line)
-
-
-def _with_line(search: Search, trajectory: int, line: Trajectory) -> Search:
-    lines = search.trajectories
-    return attrs.evolve(
-        search, trajectories=(*lines[:trajectory], line, *lines[trajectory + 1 :])
-    )

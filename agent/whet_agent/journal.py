@@ -20,6 +20,7 @@ from typing import TypeVar
 from whet_agent.codec import dump_event, parse_event
 from whet_agent.events import SCHEMA, Event
 from whet_agent.lease import HEARTBEAT_S, Holder, is_gone, this_process
+from whet_agent.mounts import load_mounts, network_file_system
 
 LAYOUT = 1
 BUSY_TIMEOUT_S = 30.0
@@ -207,35 +208,6 @@ class Journal:
             return work()
         except (sqlite3.Error, OSError) as error:
             raise JournalError(_cure(self.path, error)) from error
-
-
-def network_file_system(path: Path, mounts: str) -> str | None:
-    """The network file system `path` lies on, None if it is local. `mounts` is the text
-    of `/proc/mounts` (device, mount point, type, ...); empty where there is none."""
-    best, kind = "", ""
-    for line in mounts.splitlines():
-        fields = line.split(" ")
-        if len(fields) < 3:
-            continue
-        point = fields[1].replace("\\040", " ")
-        if path.is_relative_to(point) and len(point) >= len(best):
-            best, kind = point, fields[2]
-    return kind if kind in NETWORK_KINDS or kind.startswith("fuse.sshfs") else None
-
-
-def load_mounts() -> str:
-    """The kernel's table of mounts; empty on systems without `/proc`."""
-    try:
-        return Path("/proc/mounts").read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-NETWORK_KINDS = frozenset({
-    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs",
-    "fuse.s3fs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "orangefs", "panfs",
-    "pvfs2", "smb3", "smbfs", "virtiofs", "wekafs",
-})  # fmt: skip
 
 
 class _transaction:  # noqa: N801 - used as a statement

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
 
 import attrs
 
 from whet_agent.briefing import Brief
-from whet_agent.countable import countable
+from whet_agent.drafts import Draft, Drafts, Passed, Unfit, screened, swept
 from whet_agent.events import (
     Answered,
     BaselineRecorded,
@@ -24,10 +24,7 @@ from whet_agent.events import (
     Event,
     Judged,
     Opened,
-    Proposed,
     Reason,
-    Rejected,
-    Screened,
 )
 from whet_agent.journal import Journal
 from whet_agent.ports import Clock, Model, ModelError, SystemClock
@@ -41,43 +38,23 @@ from whet_agent.search import (
     StartScreen,
     StartSweep,
 )
-from whet_agent.state import ORIGINAL, Search, Tried
+from whet_agent.state import Search, Tried
 from whet_agent.task import Task
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Evaluator, OnProgress, Progress, Workspace
 from whet_evaluator.worker.records import UnitRef
 
-
-@attrs.frozen(kw_only=True)
-class Draft:
-    """A candidate as a reply or the sweep gives it. `text` is the whole new file."""
-
-    label: str
-    strategy: str
-    text: str
-
-
-@attrs.frozen(kw_only=True)
-class Drafts:
-    """What a reply held: candidates, and why parts of it were unusable."""
-
-    drafts: tuple[Draft, ...]
-    problems: tuple[str, ...] = ()
-
-
-@attrs.frozen(kw_only=True)
-class Passed:
-    """A draft that passed the screen; `text` as screened, `syntax_hash` its identity."""
-
-    text: str
-    syntax_hash: str
-
-
-@attrs.frozen(kw_only=True)
-class Unfit:
-    """A draft that did not; `reason` is one sentence for the model's next turn."""
-
-    reason: str
+__all__ = [
+    "Draft",
+    "Drafts",
+    "Fault",
+    "Passed",
+    "Ports",
+    "Tell",
+    "Unfit",
+    "default_workspace",
+    "perform",
+]
 
 
 def default_workspace(task: Task) -> Workspace:
@@ -139,11 +116,11 @@ async def _events(  # noqa: PLR0911 - a table
         case StartRecord():
             return (await _record(start, search, ports),)
         case StartSweep():
-            return tuple(_swept(start, search, ports))
+            return tuple(swept(start, search, ports, ports.clock.now()))
         case StartAsk():
             return (await _ask(start, search, ports),)
         case StartScreen():
-            return tuple(_screened(start, search, ports))
+            return tuple(screened(start, search, ports, ports.clock.now()))
         case StartJudge():
             return (await _judge(start, search, ports),)
         case StartConfirm():
@@ -207,87 +184,6 @@ def _call_failed(start: StartAsk, error: ModelError, at: float) -> CallFailed:
         billed=error.billed,
         at=at,
     )
-
-
-# ---- candidates ------------------------------------------------------------------------
-
-
-def _swept(start: StartSweep, search: Search, ports: Ports) -> Iterator[Event]:
-    task = search.task
-    at = ports.clock.now()
-    arch = task.arch or _device_arch(search)
-    seen = _seen(search, ports)
-    drafts: Iterable[Draft] = ports.sweep(task.unit.text, task.unit, arch)
-    for index, draft in enumerate(drafts if search.has_clock else countable(drafts)):
-        match ports.screen(task.unit, draft.text, seen):
-            case Passed() as passed:
-                seen |= {passed.syntax_hash}
-                name = f"s{index}"
-                yield Proposed(
-                    id=start.id,
-                    candidate=name,
-                    parent=ORIGINAL,
-                    origin="sweep",
-                    label=draft.label,
-                    strategy=draft.strategy,
-                    text=passed.text,
-                    syntax_hash=passed.syntax_hash,
-                    at=at,
-                )
-            case Unfit(reason=reason):
-                yield Rejected(id=start.id, reason=reason, label=draft.label, at=at)
-    yield Screened(id=start.id, at=at)
-
-
-def _screened(start: StartScreen, search: Search, ports: Ports) -> Iterator[Event]:
-    unit = search.task.unit
-    at = ports.clock.now()
-    seen = _seen(search, ports)
-    found = ports.read_reply(start.reply, start.finish_reason, unit.text, unit)
-    for index, draft in enumerate(found.drafts):
-        match ports.screen(unit, draft.text, seen):
-            case Passed() as passed:
-                seen |= {passed.syntax_hash}
-                name = f"{start.turn}.{_letters(index)}"
-                yield Proposed(
-                    id=start.id,
-                    candidate=name,
-                    parent=start.parent,
-                    origin="model",
-                    label=draft.label,
-                    strategy=draft.strategy,
-                    text=passed.text,
-                    syntax_hash=passed.syntax_hash,
-                    at=at,
-                )
-            case Unfit(reason=reason):
-                yield Rejected(id=start.id, reason=reason, label=draft.label, at=at)
-    for problem in found.problems:
-        yield Rejected(id=start.id, reason=problem, label="", at=at)
-    if not found.drafts and not found.problems:
-        yield Rejected(id=start.id, reason="The reply holds no code.", label="", at=at)
-    yield Screened(id=start.id, at=at)
-
-
-def _seen(search: Search, ports: Ports) -> frozenset[str]:
-    """Hashes of everything tried before, the original's included."""
-    known = frozenset(tried.syntax_hash for tried in search.candidates.values()) - {""}
-    match ports.screen(search.task.unit, search.task.unit.text, frozenset()):
-        case Passed(syntax_hash=original):
-            return known | {original}
-        case Unfit():
-            return known
-
-
-def _letters(index: int) -> str:
-    """`a` to `z`, then `aa`, ..."""
-    first, last = divmod(index, 26)
-    return ("" if first == 0 else _letters(first - 1)) + chr(ord("a") + last)
-
-
-def _device_arch(search: Search) -> str | None:
-    devices = search.facts.devices if search.facts else ()
-    return devices[0].arch if devices else None
 
 
 # ---- evaluation ------------------------------------------------------------------------

@@ -22,8 +22,9 @@ import search_world as world
 from whet_agent import events as alphabet
 from whet_agent.codec import dump_event, parse_event
 from whet_agent.events import SCHEMA, Created, Event, Judged, Ticked
-from whet_agent.journal import Journal, JournalError, LeaseHeldError, network_file_system
+from whet_agent.journal import Journal, JournalError, LeaseHeldError
 from whet_agent.lease import Holder, is_gone, this_process
+from whet_agent.mounts import network_file_system
 from whet_agent.testing import timed_verdict, wrong_verdict
 from whet_evaluator.worker.records import Argument, Correct, Launch, Untimed
 
