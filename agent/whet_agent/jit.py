@@ -92,7 +92,8 @@ class JitNames:
         for scope, place in scopes(owner, self.module):
             answer = self._bound(scope, place, head, rest, steps)
             if answer is not None:
-                return answer or (head == "triton" and is_triton_jit(path))
+                stand_in = head == "triton" and head not in scope.imports
+                return answer or (stand_in and is_triton_jit(path))  # triton = None
         if "*" in self.module.imports and any(
             is_triton_jit(f"{star}.{path}") for star in self.module.imports["*"]
         ):
