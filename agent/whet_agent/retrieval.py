@@ -27,6 +27,8 @@ _KEYWORDS = frozenset(
     {"for", "if", "else", "while", "range", "in", "not", "and", "or", "return", "def", "min", "max"}
 )
 _SILENT = frozenset("(),:.")
+_SAME = {"rsqrt": "sqrt", "exp2": "exp", "log2": "log", "maximum": "max", "minimum": "min"}
+"""Functions that do the same kind of work."""
 
 
 def nearest(
@@ -71,7 +73,7 @@ def normalised_tokens(code: str) -> list[str]:
 def _word(word: str) -> str:
     head, _, last = word.rpartition(".")
     if head.split(".")[0] in {"tl", "triton", "language"}:
-        return f"tl.{last}"
+        return f"tl.{_SAME.get(last, last)}"
     return word if word in _KEYWORDS else "name"
 
 
@@ -80,12 +82,13 @@ def _ranked(code: str, corpus: Mapping[str, str] | None) -> list[tuple[float, st
     counted = {name: _ngrams(text) for name, text in texts.items()}
     asked = _ngrams(code)
     spread = Counter(gram for grams in [*counted.values(), asked] for gram in grams)
-    weights = {gram: math.log(1 + (len(counted) + 1) / n) for gram, n in spread.items()}
+    weights = {gram: math.log((len(counted) + 2) / n) for gram, n in spread.items()}
     scored = [(_cosine(asked, counted[name], weights), name, texts[name]) for name in texts]
     return sorted(scored, key=lambda item: (-item[0], item[1]))
 
 
 def _ngrams(code: str) -> Counter[tuple[str, ...]]:
+    """Runs of one to three tokens, with how often each occurs."""
     tokens = normalised_tokens(code)
     return Counter(
         tuple(tokens[start : start + size])
