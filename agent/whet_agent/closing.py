@@ -13,7 +13,6 @@ from whet_agent.state import (
     Tried,
     confirmed_best,
     green_nodes,
-    is_better,
     leader,
     red_tests,
 )
@@ -146,7 +145,10 @@ def _offer(search: Search, best: Tried) -> str:
         return f"{name} passes {_tests(n_red)} that failed and keeps {_tests(n_green)} passing."
     match best.confirmed_score, search.candidates[ORIGINAL].score:
         case MeasuredScore() as measured, _:
-            return f"{name} is {interval(measured)} faster, measured on {hardware(search)}."
+            return (
+                f"{name} is {interval(measured)} faster, measured on {hardware(search)}."
+                + _caveats(measured)
+            )
         case CostScore() as after, CostScore() as before:
             return (
                 f"{name} is correct, untimed: it moves {after.traffic_bytes:,} bytes where the "
@@ -154,6 +156,13 @@ def _offer(search: Search, best: Tried) -> str:
             )
         case _:
             raise AssertionError(f"{best.id} is offered without evidence")
+
+
+def _caveats(measured: MeasuredScore) -> str:
+    """What a mean alone would hide."""
+    slower = f" Slower in: {'; '.join(measured.regressions)}." if measured.regressions else ""
+    doubt = " More than ten times faster is likelier a trick than a discovery: read the diff."
+    return slower + (doubt if measured.suspicious else "")
 
 
 def _keep_yours(search: Search) -> str:
@@ -167,16 +176,10 @@ def _keep_yours(search: Search) -> str:
                 "Your code is as it was."
             )
         return f"No fix in {_tries(n_tried)}: {listed(counts)}." if n_tried else "No fix was found."
-    refuted = sum(
-        1
-        for tried in search.candidates.values()
-        if tried.confirmation is not None and is_better(search, tried)
-    )
-    unsure = f" ({refuted} looked better at first and did not bear it out)" if refuted else ""
     if not n_tried:
         return "Keep yours: there was nothing to try." + _hint(search)
     what = "nothing faster" if search.has_clock else "nothing that moves less data"
-    return f"Keep yours: {what} in {_tries(n_tried)}: {listed(counts)}{unsure}."
+    return f"Keep yours: {what} in {_tries(n_tried)}: {listed(counts)}."
 
 
 def _hint(search: Search) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import attrs
 
+from whet_evaluator.statistics import analyse
 from whet_evaluator.worker.records import (
     Compiled,
     Correct,
@@ -32,12 +33,19 @@ Standing = Literal["better", "same", "worse", "undecided", "unknown"]
 
 @attrs.frozen(kw_only=True)
 class MeasuredScore:
-    """Original time over candidate time, 95 % interval, from real samples."""
+    """Original time over candidate time with its interval, from real samples.
+
+    `noisy`: the original against itself did not read SAME, so no verdict counts.
+    `regressions` name the cases that got slower, `suspicious` a ratio above ten.
+    """
 
     ratio: float
     low: float
     high: float
     verdict: Literal["FASTER", "SLOWER", "SAME", "AMBIGUOUS"]
+    noisy: bool = False
+    suspicious: bool = False
+    regressions: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -69,9 +77,9 @@ Score = MeasuredScore | CostScore
 def score(verdict: Correct) -> Score:
     """What is known of a correct candidate's performance."""
     match verdict.timing:
-        case Timing() as timing:
+        case Timing(cases=cases) as timing if cases:
             return _measured(timing)
-        case Untimed():
+        case Timing() | Untimed():
             return cost(verdict.launches, verdict.compiled)
 
 
@@ -115,7 +123,7 @@ def standing(value: Score, original: Score) -> Standing:
     """How a correct candidate stands against the original, for tally and offer."""
     match value, original:
         case MeasuredScore(), _:
-            return _MEASURED_STANDING[value.verdict]
+            return "undecided" if value.noisy else _MEASURED_STANDING[value.verdict]
         case CostScore(), CostScore():
             return _traffic_standing(value, original)
         case _:
@@ -145,11 +153,18 @@ _MEASURED_STANDING: dict[str, Standing] = {
 
 
 def _measured(timing: Timing) -> MeasuredScore:
-    from whet_evaluator.statistics import analyse
-
     result = analyse(timing)
     return MeasuredScore(
-        ratio=result.ratio, low=result.low, high=result.high, verdict=result.verdict
+        ratio=result.ratio,
+        low=result.low,
+        high=result.high,
+        verdict=result.verdict,
+        noisy=not result.control_ok,
+        suspicious=result.suspicious,
+        regressions=tuple(
+            f"{case.name} {case.ratio:.2f}x [{case.low:.2f}, {case.high:.2f}]"
+            for case in result.regressions
+        ),
     )
 
 

@@ -157,7 +157,7 @@ def _best(search: Search, tried: Tried) -> Best:
 def _speedup(search: Search, tried: Tried) -> Speedup | None:
     """Only what fresh samples say, and only when they say FASTER."""
     match tried.confirmed_score:
-        case MeasuredScore(verdict="FASTER") as measured:
+        case MeasuredScore(verdict="FASTER", noisy=False) as measured:
             return Speedup(
                 ratio=measured.ratio,
                 low=measured.low,

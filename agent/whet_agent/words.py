@@ -10,7 +10,7 @@ from typing import assert_never
 
 from whet_agent.events import Rejected
 from whet_agent.score import CostScore, MeasuredScore, Score, standing, vetoes
-from whet_agent.state import ORIGINAL, Search, Tried, original_score
+from whet_agent.state import ORIGINAL, Search, Tried, is_refuted, original_score
 from whet_evaluator.worker.records import (
     Broken,
     Correct,
@@ -30,6 +30,8 @@ def outcome(search: Search, tried: Tried) -> str:
     match tried.verdict:
         case None:
             return "not judged"
+        case Correct() if is_refuted(search, tried):
+            return "not confirmed"
         case Correct():
             return _performance_word(search, tried)
         case _ as verdict:
@@ -151,6 +153,8 @@ def _performance_word(search: Search, tried: Tried) -> str:
         return "correct, untimed"
     if search.task.goal == "fix":
         return "correct"
+    if isinstance(tried.score, MeasuredScore) and tried.score.noisy:
+        return "device too noisy"
     words = _CLOCK_WORDS if isinstance(tried.score, MeasuredScore) else _TRAFFIC_WORDS
     word = words[standing(tried.score, original)]
     if word == "less traffic" and vetoes(tried.score, original):

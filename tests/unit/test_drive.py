@@ -29,6 +29,7 @@ from whet_agent.events import (
 from whet_agent.fold import replay
 from whet_agent.journal import Journal
 from whet_agent.ports import ModelError, SystemClock
+from whet_agent.report import finished_json, summarise
 from whet_agent.testing import (
     ManualClock,
     ScriptedEvaluator,
@@ -36,9 +37,12 @@ from whet_agent.testing import (
     baseline,
     broken_verdict,
     counted_verdict,
+    device_facts,
     interpreter_facts,
     passed,
     red,
+    timed_verdict,
+    timing,
     wrong_verdict,
 )
 from whet_evaluator.errors import EvaluatorError
@@ -634,3 +638,104 @@ async def test_resumed_on_other_hardware_everything_is_judged_again(tmp_path):
     assert [candidate.text for candidate in elsewhere.judged] == ["good"]
     assert finished(events).best is None, "there it moves more data than the original"
     assert search.facts.triton == "3.6.0"
+
+
+# ---- with a clock ------------------------------------------------------------------------
+
+TIMED = {
+    "quick": timed_verdict(1.6, seed=1),
+    "brisk": timed_verdict(1.2, seed=2),
+    "even": timed_verdict(1.0, seed=3),
+    "slow": timed_verdict(0.7, seed=4),
+}
+
+
+def gpu(**changes) -> ScriptedEvaluator:
+    return ScriptedEvaluator(
+        TIMED, facts=device_facts("Scripted GPU"), default=timed_verdict(1.0, seed=9), **changes
+    )
+
+
+async def test_a_speedup_is_what_fresh_samples_say(tmp_path):
+    evaluator = gpu(confirmations={"quick": timed_verdict(1.5, seed=77)})
+    _, events = await world.run(
+        tmp_path,
+        world.task(iterations=3),
+        model=ScriptedModel([world.fence(text) for text in ("slow", "quick", "brisk")]),
+        evaluator=evaluator,
+    )
+    summary = summarise(events)
+    assert summary.best.text == "quick"
+    assert summary.best.speedup.ratio == pytest.approx(1.5, rel=0.01)
+    assert summary.best.speedup.low < summary.best.speedup.ratio < summary.best.speedup.high
+    assert summary.best.speedup.hardware == "Scripted GPU"
+    assert "faster, measured on Scripted GPU" in summary.sentence
+    assert finished_json(summary)["best"]["speedup"]["measured"] is True
+    assert evaluator.confirmed[0].seed != evaluator.judged[1].seed
+
+
+async def test_nothing_confirmed_faster_means_keep_yours(tmp_path):
+    evaluator = gpu(confirmations={"quick": timed_verdict(1.0, seed=5)})
+    _, events = await world.run(
+        tmp_path,
+        world.task(iterations=3),
+        model=ScriptedModel([world.fence(text) for text in ("quick", "slow", "even")]),
+        evaluator=evaluator,
+    )
+    summary = summarise(events)
+    assert summary.best is None
+    for said in ("Keep yours", "slower 1", "no difference 1", "not confirmed 1"):
+        assert said in summary.sentence
+
+
+async def test_early_stop_waits_for_the_confirmation(tmp_path):
+    model = ScriptedModel([world.fence("brisk"), world.fence("quick"), world.fence("slow")])
+    _, events = await world.run(
+        tmp_path, world.task(iterations=50, early_stop=1.4), model=model, evaluator=gpu()
+    )
+    assert finished(events).reason == "early stop"
+    assert summarise(events).best.text == "quick"
+
+
+async def test_a_noisy_device_gives_no_speedup(tmp_path):
+    quiet = timing(1.5, seed=1)
+    case = dataclasses.replace(quiet.cases[0], control=timing(1.3, seed=2).cases[0].rounds)
+    noisy = dataclasses.replace(
+        timed_verdict(1.5), timing=dataclasses.replace(quiet, cases=(case,))
+    )
+    _, events = await world.run(
+        tmp_path,
+        world.task(iterations=1),
+        model=ScriptedModel([world.fence("noisy")]),
+        evaluator=ScriptedEvaluator({"noisy": noisy}, facts=device_facts()),
+    )
+    assert finished(events).best is None
+    assert "device too noisy 1" in finished(events).sentence
+
+
+async def test_what_could_not_be_timed_never_beats_the_original_on_a_device(tmp_path):
+    _, events = await world.run(
+        tmp_path,
+        world.task(iterations=1),
+        model=ScriptedModel([world.fence("good")]),
+        evaluator=ScriptedEvaluator(VERDICTS, facts=device_facts()),
+    )
+    assert finished(events).best is None
+
+
+async def test_a_regressing_case_is_said_beside_the_mean(tmp_path):
+    cases = (
+        dataclasses.replace(timing(2.0, seed=1).cases[0], name="large"),
+        dataclasses.replace(timing(0.8, seed=2).cases[0], name="small"),
+    )
+    mixed = dataclasses.replace(
+        timed_verdict(1.5), timing=dataclasses.replace(timing(1.0), cases=cases)
+    )
+    _, events = await world.run(
+        tmp_path,
+        world.task(iterations=1),
+        model=ScriptedModel([world.fence("mixed")]),
+        evaluator=ScriptedEvaluator({"mixed": mixed}, facts=device_facts()),
+    )
+    assert finished(events).best == "t0.1.a"
+    assert "Slower in: small 0.80x" in finished(events).sentence

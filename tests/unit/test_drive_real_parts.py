@@ -116,7 +116,6 @@ def real_brief(task: Task) -> Brief:
             path=task.unit.path,
             unit_text=cut(task.unit.text),
             launchers=task.unit.launchers,
-            knowledge=roles.knowledge_for(task.arch),
         ),
         excerpt=cut,
         messages=roles.messages,
