@@ -40,7 +40,7 @@ def stop(search: Search, reason: Reason, *, cause: str = "") -> Stop:
         said.append(f"`whet resume {search.run}` goes on from here.")
     return Stop(
         reason=reason,
-        sentence=" ".join(part for part in said if part),
+        sentence=" ".join(_ended_by_point(part) for part in said if part),
         best=best.id if best else None,
     )
 
@@ -105,6 +105,10 @@ _CAUSES: dict[Reason, str] = {
     "evaluator failed": "",
     "nothing to try": "",
 }
+
+
+def _ended_by_point(said: str) -> str:
+    return said if said[-1] in ".!?" else f"{said}."
 
 
 def _ended(reason: Reason, sentence: str) -> Stop:
