@@ -16,7 +16,7 @@ from whet_agent.source import Document, parse_units
 KERNELS = 500
 LINES = 5_750
 
-PAIR = '''
+PAIR = """
 @triton.jit
 def kernel_{n}(x_ptr, y_ptr, n_elements, BLOCK: tl.constexpr):
     offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -27,7 +27,7 @@ def kernel_{n}(x_ptr, y_ptr, n_elements, BLOCK: tl.constexpr):
 def launch_{n}(x):
     y = torch.empty_like(x)
     kernel_{n}[(triton.cdiv(x.numel(), 64),)](x, y, x.numel(), BLOCK=64)
-'''
+"""
 
 
 def text_of_500_kernels() -> str:

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from whet_agent.module import Module
+from whet_agent.scopes import Definition
 from whet_agent.source import Document
-from whet_agent.syntax import Definition
 
 Key = tuple[Path, str]
 """A definition of the project: its file and its qualified name."""
@@ -48,7 +48,12 @@ def python_files(paths: Iterable[Path]) -> Iterator[Path]:
 def _is_cache(parent: str, name: str, skipped: frozenset[str]) -> bool:
     if name in skipped or name.startswith(".") or name.endswith(".egg-info"):
         return True
-    return os.path.isfile(os.path.join(parent, name, "pyvenv.cfg"))
+    return Path(parent, name, "pyvenv.cfg").is_file()
+
+
+def absolute(path: Path) -> Path:
+    """Without `..`, but links stay as the user wrote them."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
 
 
 def load_text(path: Path) -> str:
@@ -74,10 +79,10 @@ class Codebase:
     def __init__(
         self, root: Path, *, files: Iterable[Path] = (), overlay: Mapping[Path, str] | None = None
     ) -> None:
-        self.root = Path(os.path.abspath(root))
+        self.root = absolute(root)
         self.overlay = dict(overlay or {})
         found = [*python_files([self.root]), *files, *self.overlay]
-        self.files = list(dict.fromkeys(Path(os.path.abspath(f)) for f in found))
+        self.files = list(dict.fromkeys(absolute(f) for f in found))
         self._documents: dict[Path, Document | None] = {}
         self._words: dict[Path, frozenset[bytes]] = {}
         self._interned: dict[bytes, bytes] = {}
@@ -180,7 +185,10 @@ class Codebase:
         for _ in range(level - 1):
             folder = folder.parent
         base = folder.joinpath(*parts)
-        for path in (base.with_suffix(".py") if parts else base / "__init__.py", base / "__init__.py"):
+        for path in (
+            base.with_suffix(".py") if parts else base / "__init__.py",
+            base / "__init__.py",
+        ):
             if path in self._known():
                 return path
         return None
@@ -210,7 +218,7 @@ class Codebase:
             while True:
                 if names and folder not in packages:
                     self._modules.setdefault(".".join(names), []).append(path)
-                if folder == self.root or folder.parent == folder:
+                if folder in (self.root, folder.parent):
                     break
                 names.insert(0, folder.name)
                 folder = folder.parent

@@ -7,8 +7,6 @@ kept after the tree is edited.
 
 from __future__ import annotations
 
-from typing import Union
-
 import attrs
 from tree_sitter import Node
 
@@ -44,10 +42,12 @@ class Lambda:
     body: Expr
 
 
-Expr = Union[Name, Call, Choice, Lambda, None]
+Expr = Name | Call | Choice | Lambda | None
 
 
-def expression(node: Node, source: bytes, depth: int = 0) -> Expr:
+def expression(  # noqa: PLR0911 - one case per shape
+    node: Node, source: bytes, depth: int = 0
+) -> Expr:
     """What `node` says, as far as `Expr` can say it."""
     if depth > _MAX_DEPTH:
         return None

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from whet_agent.expressions import Call, Choice, Expr, Lambda, Name
 from whet_agent.resolution import scopes
-from whet_agent.syntax import Definition, Scope
+from whet_agent.scopes import Definition, Scope
 
 _MAX_STEPS = 16
 _MODULE_LOADERS = ("import_module", "importorskip", "__import__", "LazyLoader")
@@ -62,7 +62,9 @@ class JitNames:
             if isinstance(first, Name) and self.is_jit(_callee(value), owner):
                 yield first.path, _spelling(value.function)
 
-    def is_jit(self, value: Expr, owner: Definition | None, steps: int = 0) -> bool:
+    def is_jit(  # noqa: PLR0911 - one case per shape
+        self, value: Expr, owner: Definition | None, steps: int = 0
+    ) -> bool:
         """Whether `value`, read inside `owner`, is `triton.jit` or a decorator applying it."""
         if steps > _MAX_STEPS:
             return False

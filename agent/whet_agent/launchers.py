@@ -6,12 +6,11 @@ as `path.py::name`. The result is plain data, ready for JSON.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from whet_agent.codebase import Codebase, load_text, python_files
+from whet_agent.codebase import Codebase, absolute, load_text, python_files
 from whet_agent.project import project_root, relative_to_root
 from whet_agent.source import Kernel
 from whet_agent.testmap import TestMap
@@ -27,8 +26,8 @@ def kernels_json(
     to the project's root. Files that cannot be read or decoded are reported to `on_skip`
     with the reason and left out.
     """
-    files = list(python_files([Path(os.path.abspath(cwd / p)) for p in paths]))
-    listing = _Listing(Path(os.path.abspath(cwd)), files, on_skip)
+    files = list(python_files([absolute(cwd / p) for p in paths]))
+    listing = _Listing(absolute(cwd), files, on_skip)
     for path in dict.fromkeys(files):
         listing.add(path)
     return listing.rows

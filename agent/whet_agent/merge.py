@@ -15,8 +15,8 @@ import difflib
 import attrs
 
 from whet_agent.module import Placed
+from whet_agent.scopes import Chunk
 from whet_agent.source import Document
-from whet_agent.syntax import Chunk
 from whet_evaluator.worker.records import UnitRef
 
 

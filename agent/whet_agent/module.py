@@ -13,7 +13,7 @@ from typing import NamedTuple
 from whet_agent.jit import JitNames
 from whet_agent.links import Facts, Links, closure, link
 from whet_agent.resolution import Resolution, targets
-from whet_agent.syntax import Chunk, Definition, Scope
+from whet_agent.scopes import Chunk, Definition, Scope
 
 
 class Placed(NamedTuple):
@@ -74,20 +74,14 @@ class Module:
             _swap(self.scope, gone, fresh)
         self.names = JitNames(self.scope)
         for chunk in self.chunks:
-            known = previous._facts.get(id(chunk))
+            known = previous.known_facts(chunk)
             if known is not None and (not changed or changed.isdisjoint(chunk.roots)):
                 self._facts[id(chunk)] = known
         renewed = [c for c in self.chunks if id(c) not in self._facts]
-        after = {f.qualname for c in renewed for f in self.facts_of(c) if f.decorates}
-        kept = {id(c) for c in self.chunks} - {id(c) for c in renewed}
-        before = {
-            f.qualname
-            for chunk, facts in zip(previous.chunks, previous.facts, strict=True)
-            if id(chunk) not in kept
-            for f in facts if f.decorates
-        }  # fmt: skip
-        if before != after:  # a decorator of the file began or ceased to apply triton.jit
-            self._facts = {}
+        kept = self._facts.keys()
+        stale = [c for c in previous.chunks if id(c) not in kept]
+        if _decorators(previous, stale) != _decorators(self, renewed):
+            self._facts = {}  # one of them began or ceased to apply triton.jit
             self.names = JitNames(self.scope)
 
     def _link(self, previous: Module | None) -> None:
@@ -114,6 +108,9 @@ class Module:
         return self.constants.keys() == previous.constants.keys() and all(
             self.scope.assigned[n] == previous.scope.assigned.get(n) for n in self.constants
         )
+
+    def known_facts(self, chunk: Chunk) -> tuple[Facts, ...] | None:
+        return self._facts.get(id(chunk))
 
     def facts_of(self, chunk: Chunk) -> tuple[Facts, ...]:
         """Facts of the chunk's own level (named "") and of each of its definitions."""
@@ -203,6 +200,11 @@ class Module:
     def top_refs(self) -> set[str]:
         """Names that module-level code reads."""
         return {ref for chunk in self.chunks for ref in chunk.scope.refs}
+
+
+def _decorators(module: Module, chunks: list[Chunk]) -> set[str]:
+    """Definitions that, used as decorators, apply `triton.jit`."""
+    return {f.qualname for chunk in chunks for f in module.facts_of(chunk) if f.decorates}
 
 
 def _outer_refs(scope: Scope) -> set[str]:

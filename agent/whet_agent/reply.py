@@ -59,9 +59,7 @@ class _Block:
     closed: bool
 
 
-def parse_reply(
-    reply: str, finish_reason: str, original_text: str, unit: UnitRef
-) -> ParsedReply:
+def parse_reply(reply: str, finish_reason: str, original_text: str, unit: UnitRef) -> ParsedReply:
     """Candidates in the order of the reply. `finish_reason` is the endpoint's own word."""
     blocks = list(_blocks(reply))
     cut = finish_reason == "length" or any(not b.closed for b in blocks)
@@ -117,9 +115,12 @@ def _groups(blocks: list[_Block]) -> Iterator[list[_Block]]:
         if group and (block.headed or names & defined):
             yield group
             if not block.headed:  # another attempt under the same heading
-                block = attrs.evolve(block, label=group[0].label, strategy=group[0].strategy)
-            group, names = [], set()
-        group.append(block)
+                first = attrs.evolve(block, label=group[0].label, strategy=group[0].strategy)
+            else:
+                first = block
+            group, names = [first], set()
+        else:
+            group.append(block)
         names |= defined
     if group:
         yield group

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from whet_agent.syntax import Definition, Scope
+from whet_agent.scopes import Definition, Scope
 
 _USES_OF_A_KERNEL = frozenset({"run", "warmup", "__getitem__", "fn"})
 _RUN_BY_APPLY = ("forward", "backward", "setup_context", "jvp")

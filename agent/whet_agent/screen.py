@@ -14,9 +14,9 @@ from collections.abc import Collection
 
 import attrs
 
+from whet_agent.scopes import Chunk, Definition, Scope
 from whet_agent.screen_names import forbidden_use
 from whet_agent.source import Document
-from whet_agent.syntax import Chunk, Definition, Scope
 from whet_evaluator.worker.records import UnitRef
 
 _ADDABLE = (
@@ -151,17 +151,24 @@ def _changed_interface(before: _Text, after: _Text, launched_outside: bool) -> s
     for name in (kernel, *unit.launchers):
         if name in before.members and name not in after.members:
             return f"{name} is gone; keep every kernel and launcher of the unit under its name."
-    if kernel in after.members and not after.module.is_kernel(after.members[kernel]):
-        if kernel in before.members and before.module.is_kernel(before.members[kernel]):
-            return f"{kernel} is no longer a @triton.jit function."
-    for name in unit.launchers:
+    if _is_kernel(kernel, before) and not _is_kernel(kernel, after):
+        return f"{kernel} is no longer a @triton.jit function."
+    return _changed_launchers(before, after) or _changed_kernels(before, after, launched_outside)
+
+
+def _changed_launchers(before: _Text, after: _Text) -> str | None:
+    for name in before.unit.launchers:
         if reason := _changed_signature(name, before, after, "its callers depend on it"):
             return reason
         old, new = before.members.get(name), after.members.get(name)
         if old is not None and new is not None and old.decorators != new.decorators:
             return f"The decorators of {name} changed; keep the launcher's decorators."
-    for name in unit.kernels:
-        outside = launched_outside and name == kernel
+    return None
+
+
+def _changed_kernels(before: _Text, after: _Text, launched_outside: bool) -> str | None:
+    for name in before.unit.kernels:
+        outside = launched_outside and name == before.unit.kernels[0]
         if outside or _used_outside(name, before):
             why = "code outside the unit uses it"
             if name not in after.members and name in before.members:
@@ -169,6 +176,10 @@ def _changed_interface(before: _Text, after: _Text, launched_outside: bool) -> s
             if reason := _changed_signature(name, before, after, why):
                 return reason
     return None
+
+
+def _is_kernel(name: str, text: _Text) -> bool:
+    return name in text.members and text.module.is_kernel(text.members[name])
 
 
 def _changed_signature(name: str, before: _Text, after: _Text, why: str) -> str | None:
@@ -224,7 +235,7 @@ def _changed_outside(before: _Text, after: _Text) -> str | None:
 
 
 def _same(left: bytes, right: bytes) -> bool:
-    return left == right or left.split() == right.split() and _lines(left) == _lines(right)
+    return left == right or (left.split() == right.split() and _lines(left) == _lines(right))
 
 
 def _lines(statement: bytes) -> list[bytes]:

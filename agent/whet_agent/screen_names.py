@@ -62,8 +62,9 @@ def _uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"`.{name}` may not be used in a candidate."
             case ast.Global(names=names):
                 yield node.lineno, f"`global {', '.join(names)}` may not be used: keep no state."
-            case ast.Attribute(ctx=ast.Store() | ast.Del()) | ast.Subscript(
-                ctx=ast.Store() | ast.Del()
+            case (
+                ast.Attribute(ctx=ast.Store() | ast.Del())
+                | ast.Subscript(ctx=ast.Store() | ast.Del())
             ):
                 root = _root(node)
                 if root in modules and isinstance(node, ast.Attribute):

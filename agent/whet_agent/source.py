@@ -17,15 +17,29 @@ import hashlib
 import attrs
 from tree_sitter import Tree
 
-from whet_agent.edits import Edit as Edit
-from whet_agent.edits import minimal_edits as minimal_edits
+from whet_agent.edits import Edit, minimal_edits
 from whet_agent.links import Links
 from whet_agent.module import Module, Placed
-from whet_agent.splice import Conflict as Conflict
-from whet_agent.splice import Spliced as Spliced
-from whet_agent.splice import splice_unit
-from whet_agent.syntax import Chunk, Definition, normalized_bytes, parse_tree, summarize, top_level
+from whet_agent.reading import summarize
+from whet_agent.scopes import Chunk, Definition
+from whet_agent.splice import Conflict, Spliced, splice_unit
+from whet_agent.syntax import normalized_bytes, parse_tree, top_level
 from whet_evaluator.worker.records import UnitRef
+
+__all__ = [
+    "Conflict",
+    "Document",
+    "Edit",
+    "Kernel",
+    "Member",
+    "Spliced",
+    "minimal_edits",
+    "parse_units",
+    "splice",
+    "unit_digest",
+    "unit_members",
+    "unit_of",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -75,6 +89,7 @@ class Document:
         self._cache: dict[bytes, Chunk] = {}
         self._tree: Tree | None = None
         self._previous: Module | None = None
+        self._source = b""
         self._digests: dict[tuple[bytes, ...], str] = {}
         self._made: dict[Definition, tuple[Links, Kernel]] = {}
         self._load(text)
@@ -211,7 +226,7 @@ class Document:
         return digest
 
 
-def parse_units(text: str, path: str = "") -> tuple[Kernel, ...]:
+def parse_units(text: str, path: str = "") -> tuple[Kernel, ...]:  # noqa: ARG001
     """All kernels of a file in source order. Never raises; `path` is only for the reader."""
     return Document(text).kernels
 

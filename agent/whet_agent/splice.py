@@ -8,6 +8,8 @@ touched, so line endings, form feeds and the user's other edits stay byte for by
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import attrs
 
 from whet_agent.edits import hunks, line_changes, split_lines
@@ -44,7 +46,7 @@ def splice_unit(
             return Conflict("lines beside the unit that the candidate changes were edited too")
         placed.append((*span, text))
     placed.sort(key=lambda p: (p[0], p[1]))
-    if any(a[1] > b[0] for a, b in zip(placed, placed[1:], strict=False)):
+    if any(a[1] > b[0] for a, b in pairwise(placed)):
         return Conflict("the candidate's changes fall together in the edited file")
     for start, end, text in reversed(placed):
         buffer = buffer[:start] + text + buffer[end:]
@@ -105,7 +107,7 @@ def _equal_regions(original: str, buffer: str) -> list[tuple[int, int, int]]:
         new.append(new[-1] + len(line))
     regions = []
     done, moved = 0, 0
-    for a, b, c, d in [*line_changes(before, after), (len(before), len(before), len(after), 0)]:
+    for a, b, _, d in [*line_changes(before, after), (len(before), len(before), len(after), 0)]:
         if a > done:
             regions.append((old[done], old[a], new[moved]))
         done, moved = b, d

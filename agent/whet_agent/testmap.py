@@ -15,15 +15,16 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 
-from whet_agent.codebase import Codebase, Key
+from whet_agent.codebase import Codebase, Key, absolute
 from whet_agent.links import closure
 from whet_agent.module import Placed
 from whet_agent.project import relative_to_root
+from whet_agent.scopes import Definition
 from whet_agent.source import Document
-from whet_agent.syntax import Definition
 
 _NEAR = 2
 """Hops through other modules that always count: launcher, and what wraps it."""
@@ -38,7 +39,7 @@ def static_tests(
     Empty when there is no such kernel or nothing refers to it. `overlay` holds unsaved
     buffers by absolute path. Reads the project's files; runs and imports nothing.
     """
-    path = Path(os.path.abspath(root / path))
+    path = absolute(root / path)
     return TestMap(Codebase(root, files=[path], overlay=overlay)).tests(path, kernel)
 
 
@@ -167,9 +168,9 @@ class TestMap:
         used |= self.codebase.follow_all(
             module.imported(definition.decorator_refs, definition.parent), path
         )
-        return targets | used | self._fixtures(path, definition, document)
+        return targets | used | self._fixtures(path, definition)
 
-    def _fixtures(self, path: Path, definition: Definition, document: Document) -> set[Key]:
+    def _fixtures(self, path: Path, definition: Definition) -> set[Key]:
         """Fixtures a test or fixture asks for by parameter, in its file or a conftest."""
         wanted = definition.scope.parameters
         places = [path, *(folder / "conftest.py" for folder in path.parents)]
@@ -238,7 +239,7 @@ def _is_fixture(definition: Definition) -> bool:
     return any("fixture" in d for d in definition.decorators)
 
 
-def _pytest_settings(root: Path) -> Mapping[str, object]:
+def _pytest_settings(root: Path) -> Mapping[str, Any]:
     for name, section in (("pytest.ini", "pytest"), (".pytest.ini", "pytest"),
                           ("pyproject.toml", ""), ("tox.ini", "pytest"),
                           ("setup.cfg", "tool:pytest")):  # fmt: skip

@@ -7,6 +7,8 @@ scopes it collects, to a fixed point, every name of the file that may stand for
     python tests/unit/oracle.py FOLDER...
 """
 
+# ruff: noqa: T201 - run as a script it prints its table
+
 from __future__ import annotations
 
 import ast

@@ -110,7 +110,9 @@ def test_several_strategies_in_one_reply():
     reply = f"Strategy (memory): a\n{fence(NEW_K)}\nStrategy (compute): b\n{fence(third)}"
     check(reply, WITH_NEW_K, WITH_NEW_K.replace("x_ptr, 2", "x_ptr, 3"))
     assert [c.label for c in parsed(reply).candidates] == ["memory", "compute"]
-    check(fence(NEW_K) + "or\n" + fence(third), WITH_NEW_K, WITH_NEW_K.replace("x_ptr, 2", "x_ptr, 3"))
+    check(
+        fence(NEW_K) + "or\n" + fence(third), WITH_NEW_K, WITH_NEW_K.replace("x_ptr, 2", "x_ptr, 3")
+    )
 
 
 def test_blocks_under_one_heading_that_complete_each_other():
@@ -130,22 +132,29 @@ WITH_METHOD = ORIGINAL.replace("k[(1,)]", "k[(2,)]")
         METHOD,
         "class Op(torch.autograd.Function):\n" + "".join(f"    {x}\n" for x in METHOD.splitlines()),
         "class Op(torch.autograd.Function):\n" + "".join(f"  {x}\n" for x in METHOD.splitlines()),
-        ORIGINAL[ORIGINAL.index("class") : ORIGINAL.index("def launch")].replace("k[(1,)]", "k[(2,)]"),
+        ORIGINAL[ORIGINAL.index("class") : ORIGINAL.index("def launch")].replace(
+            "k[(1,)]", "k[(2,)]"
+        ),
     ],
 )
 def test_methods_alone_or_in_their_class(code):
     answer = parsed(fence(code))
     assert answer.problems == ()
     (candidate,) = answer.candidates
-    assert candidate.text_of_whole_file.replace("      k", "        k").split() == WITH_METHOD.split()
+    assert (
+        candidate.text_of_whole_file.replace("      k", "        k").split() == WITH_METHOD.split()
+    )
     assert isinstance(screen(UNIT, candidate.text_of_whole_file, ()), Screened)
 
 
 def test_new_helpers_constants_and_imports_find_their_places():
     code = "import math\nWIDE = 128\n\n@triton.jit\ndef twice(x):\n    return x\n\n" + NEW_K
-    expected = WITH_NEW_K.replace("import triton.language as tl\n", "import triton.language as tl\nimport math\n")
+    expected = WITH_NEW_K.replace(
+        "import triton.language as tl\n", "import triton.language as tl\nimport math\n"
+    )
     expected = expected.replace(
-        "# The kernel.\n", "WIDE = 128\n\n\n@triton.jit\ndef twice(x):\n    return x\n\n\n# The kernel.\n"
+        "# The kernel.\n",
+        "WIDE = 128\n\n\n@triton.jit\ndef twice(x):\n    return x\n\n\n# The kernel.\n",
     )
     check(fence(code), expected)
 
@@ -160,7 +169,9 @@ def test_line_endings_bom_and_non_ascii_are_kept(ending):
     assert text.startswith("\ufeff# é 🚀")
     assert text.count("\n") == text.count(ending)
     plain = text.replace(ending, "\n").removeprefix("\ufeff")
-    assert plain == "# é 🚀\n" + WITH_NEW_K.replace("as tl\n", "as tl\nimport math\n") + "\f\n# 核\n"
+    assert (
+        plain == "# é 🚀\n" + WITH_NEW_K.replace("as tl\n", "as tl\nimport math\n") + "\f\n# 核\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +186,10 @@ def test_line_endings_bom_and_non_ascii_are_kept(ending):
         (fence("x = 1\n"), "must redefine one of: k"),
         (fence("@triton.jit\ndef k(x_ptr, n)\n    pass\n"), "line 2 of the block"),
         (fence(NEW_K + "BLOCK = 128\n"), "changes `BLOCK`"),
-        (fence(NEW_K + "class Op:\n    def backward(ctx, g):\n        return 2 * g\n"), "changes Op.backward"),
+        (
+            fence(NEW_K + "class Op:\n    def backward(ctx, g):\n        return 2 * g\n"),
+            "changes Op.backward",
+        ),
         (fence(NEW_K + "class Op:\n    def more(ctx, g):\n        return 2 * g\n"), "adds Op.more"),
         (f"```python\n{NEW_K}", "cut off"),
         ("```python\n", "cut off"),

@@ -81,7 +81,12 @@ def test_the_unit_under_test():
         [("def k(x_ptr, n, B", "def k(x_ptr, B"), ("x.numel(), B=BLOCK", "B=BLOCK")],
         [("x: torch.Tensor, *, scale: float = 1.0", "x, *, scale=1.0")],
         [("@triton.jit\ndef k", "@triton.autotune(configs=[], key=[])\n@triton.jit\ndef k")],
-        [("BLOCK = 64\n", "BLOCK = 64\nWIDER = 128\n\n\n@triton.jit\ndef extra(x):\n    return x\n")],
+        [
+            (
+                "BLOCK = 64\n",
+                "BLOCK = 64\nWIDER = 128\n\n\n@triton.jit\ndef extra(x):\n    return x\n",
+            )
+        ],
         [("BLOCK = 64\n", "BLOCK = 64\n\n\ndef pick(n):\n    return min(n, 64)\n")],
         [("import torch\n", "import torch\nimport math\nfrom typing import Any\n")],
         [("import torch\n", "import torch\nfrom triton.language.extra import libdevice\n")],
@@ -113,7 +118,7 @@ def test_kept_rules(changes):
         ([("def launch(", "def launch_fast(")], "launch is gone"),
         ([("def k(", "def k_fast("), ("k[(1,)]", "k_fast[(1,)]")], "k is gone"),
         ([("@triton.jit\ndef k", "def k")], "no longer a @triton.jit"),
-        # outside the unit
+        # what lies outside the unit must stay
         ([("def unrelated(x):\n    return x\n", "")], "outside the unit changed"),
         ([("def unrelated(x):\n    return x\n", "def unrelated(x):\n    return 2 * x\n")], "outside the unit"),
         ([("def unrelated(x):\n", "def unrelated(x):\n    x = 1\n")], "outside the unit"),
@@ -130,7 +135,7 @@ def test_kept_rules(changes):
         ([("BLOCK = 64\n", "BLOCK = 64\ntriton = None\n")], "hides one"),
         ([("import torch\n", "import torch\nimport math as torch\n")], "hides one"),
         ([("BLOCK = 64\n", "BLOCK = 64\n\ndef pytest(): pass\n")], "hides one"),
-        # imports
+        # what may be imported
         ([("import torch\n", "import torch\nimport ctypes\n")], "`ctypes` may not be imported"),
         ([("import torch\n", "import torch\nimport subprocess\n")], "`subprocess` may not be imported"),
         ([("import torch\n", "import torch\nfrom threading import Thread\n")], "`threading.Thread` may not"),
@@ -176,7 +181,11 @@ def test_the_kernels_signature_stays_when_the_files_own_tests_launch_it():
 
 def test_duplicates_are_the_same_program_apart_from_comments_and_layout():
     seen = {syntax_hash(ORIGINAL)}
-    for old, new in [("  # once", ""), ('    """Doubles."""\n', ""), ("tl.load(x_ptr)", "tl.load( x_ptr )")]:
+    for old, new in [
+        ("  # once", ""),
+        ('    """Doubles."""\n', ""),
+        ("tl.load(x_ptr)", "tl.load( x_ptr )"),
+    ]:
         verdict = judged((old, new), seen=seen)
         assert isinstance(verdict, Unusable)
         assert "already tried" in verdict.reason
@@ -186,7 +195,9 @@ def test_duplicates_are_the_same_program_apart_from_comments_and_layout():
 def test_what_the_original_does_already_may_stay():
     original = ORIGINAL.replace("    return x\n\n\nclass", "    exec('1')\n    return x\n\n\nclass")
     unit = unit_of(original, "a.py", "k")
-    assert isinstance(screen(unit, original.replace("tl.load(x_ptr)", "tl.load(x_ptr + 1)"), ()), Screened)
+    assert isinstance(
+        screen(unit, original.replace("tl.load(x_ptr)", "tl.load(x_ptr + 1)"), ()), Screened
+    )
     twice = original.replace("    exec('1')\n", "    exec('1')\n    exec('1')\n")
     assert isinstance(screen(unit, twice, ()), Unusable)
 

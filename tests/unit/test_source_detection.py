@@ -13,10 +13,10 @@ from whet_agent.source import Document, parse_units
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-import oracle  # noqa: E402 - importlib mode gives no path to siblings
+import oracle  # importlib mode gives no path to siblings
 
-CORPUS = sorted((HERE / "corpus").glob("*.py"))
-SPELLINGS = (HERE / "corpus" / "spellings.py").read_text(encoding="utf-8")
+CORPUS = sorted((HERE / "corpus").glob("*.py.txt"))
+SPELLINGS = (HERE / "corpus" / "spellings.py.txt").read_text(encoding="utf-8")
 
 
 def found(text: str) -> set[tuple[str, int, int]]:
@@ -37,7 +37,7 @@ def test_the_corpus_holds_exactly_the_kernels_it_means_to():
     names = [k.name for k in parse_units(SPELLINGS)]
     assert set(names) == everything - hosts
     assert names.count("in_if") == 1, "the stand-in in the else arm is no kernel"
-    others = (HERE / "corpus" / "others.py").read_text(encoding="utf-8")
+    others = (HERE / "corpus" / "others.py.txt").read_text(encoding="utf-8")
     assert [k.qualname for k in parse_units(others)] == ["contains.the_only_kernel"]
 
 
@@ -47,7 +47,10 @@ def test_the_corpus_holds_exactly_the_kernels_it_means_to():
         ("plain", ("triton.jit",)),
         ("called", ("triton.jit()",)),
         ("made_later", ("triton.jit",)),
-        ("under_customs", ("libentry()", "triton_dejavu.autotune(configs=[], key=[])", "triton.jit")),
+        (
+            "under_customs",
+            ("libentry()", "triton_dejavu.autotune(configs=[], key=[])", "triton.jit"),
+        ),
         ("Space.in_class", ("staticmethod", "triton.jit")),
         ("outer.in_function", ("triton.jit",)),
     ],
@@ -129,7 +132,9 @@ PIECES = [
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_edits_in_place_give_what_a_fresh_reading_gives(seed, turns):
     chance = random.Random(seed)
-    text = "import triton\nC = 2\n\n@triton.jit\ndef k(x):\n    return x\n\ndef go(x):\n    k[1,](x)\n"
+    text = (
+        "import triton\nC = 2\n\n@triton.jit\ndef k(x):\n    return x\n\ndef go(x):\n    k[1,](x)\n"
+    )
     document = Document(text)
     for _ in range(turns):
         start = chance.randrange(len(text) + 1)

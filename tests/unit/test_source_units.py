@@ -119,7 +119,9 @@ def test_launchers_through_classes_closures_and_callers(code, launchers, direct)
         check(code, launchers, direct)
 
 
-HELPERS = HEAD + """
+HELPERS = (
+    HEAD
+    + """
 @triton.jit
 def inner(x):
     return x
@@ -143,6 +145,7 @@ def relu(x):
 def f(x):
     k[1,](x, F=relu)
 """
+)
 
 
 def test_jit_functions_that_others_call_or_are_handed_are_helpers():
@@ -224,7 +227,9 @@ CANDIDATE = (
     UNIT.replace("import triton\n", "import triton\nimport math\n")
     .replace("    helper(x)\n", "    helper(x + 1)\n    helper(x)\n")
     .replace("        k[1,](x)\n", "        k[4,](x)\n")
-    .replace("@triton.jit\ndef k", "@triton.jit\ndef added(x):\n    return x\n\n\n@triton.jit\ndef k")
+    .replace(
+        "@triton.jit\ndef k", "@triton.jit\ndef added(x):\n    return x\n\n\n@triton.jit\ndef k"
+    )
 )
 
 
@@ -238,7 +243,10 @@ def test_splice_into_an_untouched_file_is_the_candidate():
         ("OTHER = 5", "OTHER = 6  # 🚀 é"),
         ("import torch\n", "import torch\nimport os\n"),
         ("import triton\n", "import triton\nimport sys\n"),
-        ("    def elsewhere(self):\n        pass\n", "    def elsewhere(self):\n        return 1\n"),
+        (
+            "    def elsewhere(self):\n        pass\n",
+            "    def elsewhere(self):\n        return 1\n",
+        ),
         ("def unrelated(x):\n    return x  # comment\n\n\n", ""),
         ("class F:\n", "class F:\n    '''ü'''\n\f\n"),
         ("def last", "# typed while the run went on\n\n\ndef last"),
@@ -270,7 +278,14 @@ def test_splice_refuses_when_the_unit_was_edited(old, new, words):
     assert words in conflict.reason
 
 
-OUTSIDE = ["# a comment\n", "OTHER_{n} = 1\n", "\n", "\f\n", "def other_{n}():\n    return 'é🚀'\n", "'''x\u2028'''\n"]
+OUTSIDE = [
+    "# a comment\n",
+    "OTHER_{n} = 1\n",
+    "\n",
+    "\f\n",
+    "def other_{n}():\n    return 'é🚀'\n",
+    "'''x\u2028'''\n",
+]
 
 
 @settings(max_examples=80, deadline=None)
@@ -293,7 +308,9 @@ def test_edits_elsewhere_survive_byte_for_byte(inserted, ending, start):
     assert isinstance(spliced, Spliced)
     rest = iter(split_lines(spliced.text))
     removed = set(split_lines(original)) - set(split_lines(candidate))
-    assert all(any(line == other for other in rest) for line in split_lines(buffer) if line not in removed)
+    assert all(
+        any(line == other for other in rest) for line in split_lines(buffer) if line not in removed
+    )
     assert len(spliced.text) - len(buffer) == len(candidate) - len(original)
     assert unit_digest(spliced.text, "k") == unit_digest(candidate, "k")
 
@@ -309,7 +326,10 @@ def test_minimal_edits_turn_old_into_new(old, new):
     assert (edits == ()) is (old == new)
     for edit in edits:
         lines = split_lines(old) or [""]
-        for line, column in ((edit.start_line, edit.start_column), (edit.end_line, edit.end_column)):
+        for line, column in (
+            (edit.start_line, edit.start_column),
+            (edit.end_line, edit.end_column),
+        ):
             here = lines[line] if line < len(lines) else ""
             assert column <= len(here)
             assert not here[:column].endswith("\r") or here[column : column + 1] != "\n"

@@ -97,11 +97,16 @@ def test_a_test_that_reaches_the_kernel(tmp_path, test):
     check(root, [], kernel="missing")
 
 
-@pytest.mark.parametrize("layout", ["src/pkg/ops.py", "ops.py", "python/deep/pkg/ops.py", "ns/ops.py"])
+@pytest.mark.parametrize(
+    "layout", ["src/pkg/ops.py", "ops.py", "python/deep/pkg/ops.py", "ns/ops.py"]
+)
 def test_layouts(tmp_path, layout):
     module = layout.removesuffix(".py").replace("/", ".")
     module = module[module.index("pkg") :] if "pkg" in module else module
-    files = {layout: OPS, "tests/test_x.py": f"from {module} import launch\ndef test_a(): launch(1)\n"}
+    files = {
+        layout: OPS,
+        "tests/test_x.py": f"from {module} import launch\ndef test_a(): launch(1)\n",
+    }
     if "pkg" in layout:
         files[str(Path(layout).parent / "__init__.py")] = ""
     check(project(tmp_path, files), ["tests/test_x.py::test_a"], path=layout)
@@ -156,11 +161,23 @@ def test_unsaved_buffers_count_instead_of_files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "files"),
     [
-        ("pyproject.toml", "[tool.pytest.ini_options]\npython_files = ['check_*.py']\n", ("check_*.py",)),
-        ("pyproject.toml", "[tool.pytest.ini_options]\npython_files = 'a.py b.py'\n", ("a.py", "b.py")),
+        (
+            "pyproject.toml",
+            "[tool.pytest.ini_options]\npython_files = ['check_*.py']\n",
+            ("check_*.py",),
+        ),
+        (
+            "pyproject.toml",
+            "[tool.pytest.ini_options]\npython_files = 'a.py b.py'\n",
+            ("a.py", "b.py"),
+        ),
         ("pytest.ini", "[pytest]\npython_files = check_*.py\n", ("check_*.py",)),
         ("tox.ini", "[pytest]\npython_files = check_*.py\n", ("check_*.py",)),
-        ("setup.cfg", "[tool:pytest]\npython_files =\n    check_*.py\n    t.py\n", ("check_*.py", "t.py")),
+        (
+            "setup.cfg",
+            "[tool:pytest]\npython_files =\n    check_*.py\n    t.py\n",
+            ("check_*.py", "t.py"),
+        ),
         ("pyproject.toml", "[tool.pytest", ("test_*.py", "*_test.py")),
         ("setup.cfg", "python_files", ("test_*.py", "*_test.py")),
     ],
