@@ -59,7 +59,6 @@ def _strategies(search: Search, turn: Turn, brief: Brief) -> tuple[Strategy, ...
 def _common(search: Search, turn: Turn, brief: Brief) -> Context:
     policy = search.task.policy
     template = brief.template(search)
-    best_last = lineage(search, turn.trajectory)[-policy.ancestors :] if policy.ancestors else []
     return attrs.evolve(
         template,
         knowledge=template.knowledge if policy.knowledge else "",
@@ -67,12 +66,20 @@ def _common(search: Search, turn: Turn, brief: Brief) -> Context:
         arch=search.task.arch or _device_arch(search),
         hardware=hardware(search) if search.has_clock else "",
         triton=search.facts.triton if search.facts else None,
-        ancestors=tuple(_ancestor(search, tried, brief) for tried in best_last),
+        ancestors=tuple(_ancestor(search, tried, brief) for tried in _ancestors(search, turn)),
         failed=_failed(search, turn),
         labels=_labels(search),
         launches=_launches(search),
         profile=_profile(search),
     )
+
+
+def _ancestors(search: Search, turn: Turn) -> list[Tried]:
+    """The best few, ascending, and the original, which is candidate 0, always."""
+    line = lineage(search, turn.trajectory)
+    others = [tried for tried in line if tried.id != ORIGINAL]
+    kept = others[max(0, len(others) - search.task.policy.ancestors) :]
+    return [tried for tried in line if tried.id == ORIGINAL or tried in kept]
 
 
 def _parent(search: Search, turn: Turn, role: Role, brief: Brief) -> Ancestor | None:
