@@ -262,7 +262,7 @@ class _Finder:
             if node is not None and value is not None:
                 sites.append(_site(node, value))
             elif node is None and name in OPTIONS:
-                sites.append(_insertion(config, name, DEFAULTS.get(name, 0)))
+                sites.append(_config_insertion(config, name))
             else:
                 return None
         return Axis(name=name, sites=tuple(sites), is_size=name not in OPTIONS)
@@ -316,6 +316,16 @@ def _config_value(config: Node, name: str) -> Node | None:
         if key is not None and source(key).strip("\"'") == name:
             return pair.child_by_field_name("value")
     return _keywords(config).get(name)
+
+
+def _config_insertion(config: Node, name: str) -> Site:
+    """`num_warps` and `num_stages` are keywords of `Config`; a backend's options go into its table."""
+    given = arguments(config)
+    if name in {"num_warps", "num_stages"} or not given or given[0].type != "dictionary":
+        return _insertion(config, name, DEFAULTS.get(name, 0))
+    pairs = [child for child in given[0].named_children if child.type == "pair"]
+    place = pairs[-1].end_byte if pairs else given[0].start_byte + 1
+    return Site(start=place, end=place, value=0, before=f'{", " if pairs else ""}"{name}": ')
 
 
 def _keywords(call: Node) -> dict[str, Node]:

@@ -76,7 +76,8 @@ def _check_added(tokens: list[str]) -> None:
     sizes = {t for t in tokens if t[:1] in "\"'"}
     allowed = {*OPTIONS, "triton", "Config", "cache_modifier", "eviction_policy"}
     assert words <= allowed, tokens
-    assert all("BLOCK" in t or t in {'".cs"', '"evict_first"'} for t in sizes), tokens
+    options = {f'"{name}"' for name in OPTIONS}
+    assert all("BLOCK" in t or t in options or t in {'".cs"', '"evict_first"'} for t in sizes), tokens
 
 
 def _tokens(text: str) -> list[str]:
@@ -310,6 +311,11 @@ def test_an_autotune_list_grows_and_scales() -> None:
     assert first.text.count("triton.Config(") == 8
     assert TUNED.split("configs=[")[1].split("    ],")[0].rstrip(",\n ") in first.text
     assert not any("num_warps" in v.text.split("def launch")[1] for v in variants)
+
+
+def test_a_backends_options_go_into_a_configs_table() -> None:
+    texts = [v.text for v in sweep(TUNED, "add", "gfx942")]
+    assert any('triton.Config({"BLOCK": 256, "waves_per_eu": 2}, num_warps=4)' in t for t in texts)
 
 
 def test_an_autotune_list_in_one_line_and_one_that_is_computed() -> None:
