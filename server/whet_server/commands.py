@@ -75,7 +75,7 @@ async def resume(session: Session, argument: Any) -> dict[str, Any]:
 
     again = Run(
         path=run.path, kernel=run.kernel, digest=run.digest, goal=run.goal,
-        target=run.target, begin=begin, summary=run.summary,
+        target=run.target, begin=begin, summary=run.summary, planned=run.planned,
     )  # fmt: skip
     session.runs.submit(again)
     return {"run": again.id}
@@ -164,6 +164,7 @@ async def _search_run(
     return Run(
         path=buffer.path, kernel=kernel.qualname, digest=kernel.digest, goal=goal,
         target=task.target.name, begin=begin,
+        planned=task.policy.iterations * task.policy.trajectories,
     )  # fmt: skip
 
 

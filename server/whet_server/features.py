@@ -136,12 +136,14 @@ def status_text(n_kernels: int, target: TargetView) -> str:
     return f"Whet: {kernels}" + (f", {place}" if place else "")
 
 
-def progress_text(summary: RunSummary | None) -> str:
-    """`4/20 tests, best 1.83x`."""
+def progress_text(summary: RunSummary | None, *, iterations: int = 0) -> str:
+    """`4/20 testing, best 1.83x`. `iterations` is the budget, 0 when it is not known."""
     if summary is None:
-        return "waiting for its turn"
-    best = f", best {wording.best_label(summary.best)}" if summary.best else ""
-    return f"{summary.tried}/{summary.iterations} {summary.stage}{best}"
+        return "starting"
+    best = f"best {wording.best_label(summary.best)}" if summary.best else ""
+    n_planned = iterations or summary.iterations
+    tried = f"{summary.tried}/{n_planned}" if n_planned else ""
+    return ", ".join(filter(None, (f"{tried} {summary.stage}".strip(), best)))
 
 
 def _optimize(state: KernelState, where: Where) -> Action:

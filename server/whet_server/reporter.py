@@ -72,13 +72,13 @@ class Reporter:
                 self._client.end_progress(token, run.sentence)
                 self._bars[run.id] = "none"
             case "open":
-                self._client.report_progress(token, progress_text(run.summary), _percentage(run))
+                self._client.report_progress(token, _message(run), _percentage(run))
             case _:
                 pass
 
     async def _open_bar(self, run: Run, token: str) -> None:
         title = f"Whet: {run.kernel}"
-        opened = await self._client.begin_progress(token, title, progress_text(run.summary))
+        opened = await self._client.begin_progress(token, title, _message(run))
         self._bars[run.id] = "open" if opened else "none"
         self.changed(run)
 
@@ -99,7 +99,7 @@ def run_payload(run: Run, uri: str) -> dict[str, Any]:
         "state": "finished" if run.state == "finished" else "running",
         "stage": "queued" if run.state == "queued" else summary.stage if summary else "",
         "tried": summary.tried if summary else 0,
-        "iterations": summary.iterations if summary else 0,
+        "iterations": _iterations(run),
         "best": _best_payload(run),
         "sentence": run.sentence or (summary.sentence if summary else ""),
         "reason": run.reason,
@@ -118,8 +118,18 @@ def _best_payload(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _percentage(run: Run) -> int:
+def _iterations(run: Run) -> int:
+    """The budget's turns. A turn may try several candidates, and `23/20` would be nonsense."""
     summary = run.summary
-    if summary is None or not summary.iterations:
-        return 0
-    return min(100, 100 * summary.tried // summary.iterations)
+    return max(run.planned, summary.tried, summary.iterations) if summary else run.planned
+
+
+def _percentage(run: Run) -> int:
+    iterations = _iterations(run)
+    return 100 * run.summary.tried // iterations if run.summary and iterations else 0
+
+
+def _message(run: Run) -> str:
+    if run.state == "queued":
+        return "waiting for another run on its target"
+    return progress_text(run.summary, iterations=_iterations(run))

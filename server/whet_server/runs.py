@@ -56,6 +56,8 @@ class Run:
     target: str
     begin: Begin | None = None
     """None for a run of an earlier session."""
+    planned: int = 0
+    """Turns that its budget allows; 0 when nobody said."""
     id: str = attrs.field(factory=lambda: f"queued-{uuid.uuid4().hex[:8]}")
     state: State = "queued"
     summary: RunSummary | None = None
