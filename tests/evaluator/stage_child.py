@@ -14,11 +14,14 @@ _CHILD = """
 import importlib, json, os, sys
 job, call, answer = json.load(open(sys.argv[1])), sys.argv[2], sys.argv[3]
 sys.path.insert(0, sys.argv[4])
-module, function = call.split(":")
-module = importlib.import_module("whet_evaluator.worker." + module)
+functions = [
+    getattr(importlib.import_module("whet_evaluator.worker." + module), function)
+    for module, _, function in (one.partition(":") for one in call.split("+"))
+]
 sys.path.remove(sys.argv[4])
 job["progress"] = lambda detail="", done=0, total=0: None
-result = getattr(module, function)(job)
+for function in functions:
+    result = function(job)
 with open(answer, "w") as file:
     json.dump(result, file)
 """
@@ -31,7 +34,7 @@ def run_stage(
     python: str = sys.executable,
     env: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """`call` is `module:function` of the worker. Raises `AssertionError` with the output."""
+    """`call` is `module:function` of the worker, or several joined by `+`. Raises `AssertionError` with the output."""
     output = Path(job["output_dir"])
     output.mkdir(parents=True, exist_ok=True)
     (output / "job.json").write_text(json.dumps(job))

@@ -1,0 +1,143 @@
+"""Which cases are replayed and how, on Triton's interpreter in place of a device.
+
+The numbers mean nothing there and are not looked at; `tests/gpu/try_timing.py` runs the
+same stage on a real device.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from whet_evaluator.worker import protocol, records
+
+sys.path.insert(0, str(Path(__file__).parent))
+from stage_child import make_job, run_stage
+
+HABITS = Path(__file__).parent / "projects" / "habits"
+LAUNCHERS = ["add", "scale_", "tuned", "heuristic", "matmul", "double"]
+LAUNCHERS += ["Double.forward", "Double.backward", "properties_grid"]
+
+
+def time_stage(
+    tmp_path: Path, nodes: list[str], *, edit: tuple[str, str] = ("", ""), op: bool = False
+) -> dict:
+    """Records `nodes` on the habits' original, then times a candidate: the text edited."""
+    text = (HABITS / "kernels.py").read_text()
+    if not op:  # the operator is registered when the module is imported
+        start, end = text.index("@torch.library.custom_op"), text.index("def properties_grid")
+        text = text[:start] + text[end:]
+    root, scratch = tmp_path / "root", tmp_path / "scratch"
+    for folder in (root, scratch):
+        shutil.copytree(HABITS, folder)
+        (folder / "kernels.py").write_text(text)
+    unit = {"path": "kernels.py", "kernels": [], "launchers": LAUNCHERS, "text": ""}
+    job = make_job(root, scratch, tmp_path / "out", "kernels.py", unit=unit)
+    nodes = [f"test_habits.py::{name}" for name in nodes]
+    recorded = run_stage("tests:run", {**job, "nodes": nodes})
+    assert {o["outcome"] for o in recorded["outcomes"]} == {"passed"}
+    assert edit[0] in text
+    (scratch / "kernels.py").write_text(text.replace(*edit) if edit[0] else text)
+    original = tmp_path / "original.py"
+    original.write_text(text)
+    job |= {"original": str(original), "rounds": 2, "pairs": 2}
+    job |= {"launches": recorded["launches"], "calls": recorded["calls"]}
+    return run_stage("interpret:install+timing:run", job)
+
+
+def names(result: dict) -> list[str]:
+    return [case["name"] for case in result["cases"]]
+
+
+def test_calls_are_replayed_with_samples_of_the_asked_shape(tmp_path: Path) -> None:
+    result = time_stage(tmp_path, ["test_matmul", "test_to_device_and_dtype"])
+    assert names(result) == [
+        "matmul(float32[33x17], float32[17x20])",
+        "matmul(float16[33x17], float16[17x20])",
+        "add(float16[300], float16[300])",
+    ]
+    case = protocol.from_json(records.Case, result["cases"][0])
+    for rounds in (case.rounds, case.control):
+        assert [len(pairs) for pairs in rounds] == [2, 2]
+        assert all(a > 0 and b > 0 for pairs in rounds for a, b in pairs)
+    assert result["not_timed"] == []
+    assert result["differs"] == []
+    assert result["environment"]["clocks"] == "unreadable"
+    assert result["environment"]["TRITON_DEFAULT_FP_FUSION"] == "1"
+
+
+def test_in_place_launchers_are_restored_between_samples(tmp_path: Path) -> None:
+    """Without restoring, `x * 3` would be compared with `x * 3 * 3 * ...`."""
+    nodes = ["test_in_place_kernel_does_not_reach_the_host_copy", "test_autotuned"]
+    result = time_stage(tmp_path, nodes)
+    assert sorted(names(result)) == ["scale_(float32[300], 3.0)", "tuned(float32[300])"], result
+    assert {case["state"] for case in result["cases"]} == {"warm"}
+    assert result["differs"] == []
+
+
+def test_backward_is_timed_with_its_forward(tmp_path: Path) -> None:
+    result = time_stage(tmp_path, ["test_autograd"])
+    assert names(result) == ["double(float32[300]) with backward"]
+
+
+def test_a_kernel_the_test_launches_itself_is_replayed_alone(tmp_path: Path) -> None:
+    result = time_stage(tmp_path, ["test_direct_launch"])
+    (name,) = names(result)
+    assert name.startswith("add_kernel[3](fp32[300], fp32[300], fp32[300], n=300")
+
+
+@pytest.mark.parametrize(
+    ("test", "edit"),
+    [
+        ("test_to_device_and_dtype", ("return out\n", "return torch.zeros_like(out)\n")),
+        ("test_direct_launch", ("x + y, mask=mask", "x, mask=mask")),
+        ("test_autotuned", ("x + 1, mask=mask", "x + 2, mask=mask")),
+        ("test_to_device_and_dtype", ("return out\n", "return out.float()\n")),
+    ],
+)
+def test_wrong_outputs_under_the_clock_are_noticed(
+    tmp_path: Path, test: str, edit: tuple[str, str]
+) -> None:
+    result = time_stage(tmp_path, [test], edit=edit)
+    assert names(result) == [], result["not_timed"]
+    (sentence,) = result["differs"]
+    assert "output" in sentence
+
+
+def test_honest_when_checked_and_idle_when_timed_is_noticed(tmp_path: Path) -> None:
+    """A launcher that stops working after its first calls."""
+    edit = (
+        "    out = torch.empty_like(x)\n    n = out.numel()\n",
+        "    add.left = getattr(add, 'left', 12) - 1\n    out = torch.zeros_like(x)\n"
+        "    if add.left < 0:\n        return out\n    n = out.numel()\n",
+    )
+    result = time_stage(tmp_path, ["test_to_device_and_dtype"], edit=edit)
+    assert names(result) == []
+    (sentence,) = result["differs"]
+    assert "differs in 9" in sentence
+
+
+def test_registered_operators_keep_calls_from_being_timed(tmp_path: Path) -> None:
+    """Loading the module twice would make the original's operator run the candidate."""
+    result = time_stage(tmp_path, ["test_to_device_and_dtype", "test_direct_launch"], op=True)
+    assert len(names(result)) == 2
+    assert all(name.startswith("add_kernel[") for name in names(result))
+    assert any("registers operators" in reason for reason in result["not_timed"])
+
+
+def test_what_one_version_lacks_is_named(tmp_path: Path) -> None:
+    result = time_stage(tmp_path, ["test_matmul"], edit=("def matmul(", "def product("))
+    assert names(result) == []
+    assert len(result["not_timed"]) == 2
+    assert "a launcher named matmul" in result["not_timed"][0]
+
+
+def test_an_autotuned_kernel_launched_by_the_test_is_named(tmp_path: Path) -> None:
+    result = time_stage(tmp_path, ["test_heuristics", "test_autotuned"])
+    assert sorted(names(result)) == [
+        "heuristic(float32[100])",
+        "heuristic(float32[128])",
+        "tuned(float32[300])",
+    ]

@@ -1,0 +1,230 @@
+"""Exercises the stages *tests* and *time* on a real device and prints what they say.
+
+Run it with the Python that has torch, triton and pytest:
+`python tests/gpu/try_timing.py [--rounds 20] [--pairs 10]`. It needs nothing of Whet's
+installed. Checks: the original against itself reads SAME, a candidate that does its work
+twice reads SLOWER and is SLOWER by about the expected factor, one that skips a tail is
+caught under the clock. Exits 1 when one of them fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "evaluator"))
+sys.path.insert(0, str(HERE.parents[1] / "evaluator"))
+
+from stage_child import make_job, run_stage  # noqa: E402
+from whet_evaluator.statistics import analyse  # noqa: E402
+from whet_evaluator.worker.protocol import from_json  # noqa: E402
+from whet_evaluator.worker.records import Timing  # noqa: E402
+
+KERNELS = """
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def softmax_kernel(x, out, stride, n, BLOCK: tl.constexpr):
+    row = tl.program_id(0)
+    offsets = tl.arange(0, BLOCK)
+    values = tl.load(x + row * stride + offsets, mask=offsets < n, other=-float("inf"))
+    values = tl.exp(values - tl.max(values, axis=0))
+    tl.store(out + row * stride + offsets, values / tl.sum(values, axis=0), mask=offsets < n)
+
+
+def softmax(x):
+    out = torch.empty_like(x)
+    block = triton.next_power_of_2(x.shape[1])
+    softmax_kernel[(x.shape[0],)](x, out, x.stride(0), x.shape[1], BLOCK=block, num_warps=8)
+    return out
+
+
+@triton.jit
+def scale_kernel(x, n, BLOCK: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = offsets < n
+    tl.store(x + offsets, tl.load(x + offsets, mask=mask) * 0.5, mask=mask)
+
+
+def scale_(x):
+    scale_kernel[(triton.cdiv(x.numel(), 1024),)](x, x.numel(), BLOCK=1024)
+    return x
+
+
+@triton.autotune(
+    configs=[triton.Config({"BLOCK": b}, num_warps=4) for b in (256, 1024)], key=["n"]
+)
+@triton.jit
+def add_kernel(x, y, out, n, BLOCK: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = offsets < n
+    total = tl.load(x + offsets, mask=mask) + tl.load(y + offsets, mask=mask)
+    tl.store(out + offsets, total, mask=mask)
+
+
+def add(x, y):
+    out = torch.empty_like(x)
+    grid = lambda meta: (triton.cdiv(x.numel(), meta["BLOCK"]),)
+    add_kernel[grid](x, y, out, x.numel())
+    return out
+
+
+class Double(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return add(x, x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return add(grad.contiguous(), grad.contiguous())
+
+
+def double(x):
+    return Double.apply(x)
+"""
+TESTS = """
+import pytest
+import torch
+from kernels import add, double, scale_, scale_kernel, softmax
+
+
+@pytest.mark.parametrize("shape", [(4096, 4096), (64, 781)])
+def test_softmax(shape):
+    x = torch.randn(*shape, device="cuda")
+    torch.testing.assert_close(softmax(x), torch.softmax(x, 1))
+
+
+@pytest.mark.parametrize("n", [1 << 24, 1000])
+def test_add(n):
+    x, y = torch.randn(2, n, device="cuda")
+    torch.testing.assert_close(add(x, y), x + y)
+
+
+def test_scale():
+    x = torch.randn(1 << 22, device="cuda")
+    want = x * 0.5
+    torch.testing.assert_close(scale_(x), want)
+
+
+def test_direct():
+    x = torch.randn(1 << 20, device="cuda")
+    want = x * 0.5
+    scale_kernel[(1024,)](x, x.numel(), BLOCK=1024)
+    torch.testing.assert_close(x, want)
+
+
+def test_double():
+    x = torch.randn(1 << 20, device="cuda", requires_grad=True)
+    double(x).sum().backward()
+    torch.testing.assert_close(x.grad, torch.full_like(x, 2.0))
+"""
+UNIT = {
+    "path": "kernels.py",
+    "kernels": ["softmax_kernel", "scale_kernel", "add_kernel"],
+    "launchers": ["softmax", "scale_", "add", "double", "Double.forward", "Double.backward"],
+    "text": "",
+}
+LAUNCH = (
+    "    softmax_kernel[(x.shape[0],)](x, out, x.stride(0), x.shape[1], BLOCK=block, num_warps=8)\n"
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=10)
+    options = parser.parse_args()
+    place = Path(tempfile.mkdtemp(prefix="try-timing-"))
+    recorded = record(place)
+    failures = [
+        *look("same", KERNELS, place, recorded, options, "SAME"),
+        *look("twice", KERNELS.replace(LAUNCH, LAUNCH * 2), place, recorded, options, "SLOWER"),
+        *caught(
+            "tail",
+            KERNELS.replace("offsets < n)\n", "offsets < n - 1)\n"),
+            place,
+            recorded,
+            options,
+        ),
+    ]
+    print("\n".join(failures) or "all as expected")
+    return bool(failures)
+
+
+def record(place: Path) -> dict:
+    job = project(place, "record", KERNELS)
+    result = run_stage("tests:run", {**job, "nodes": ["test_kernels.py"]})
+    for outcome in result["outcomes"]:
+        print(outcome["nodeid"], outcome["outcome"], outcome["kernels"], outcome["detail"])
+    for launch in result["launches"]:
+        print("launch", launch["kernel"], launch["grid"], launch["entry"], launch["options"])
+    print(len(result["calls"]), "calls recorded; exit status", result["exit_status"])
+    return result
+
+
+def time_candidate(
+    name: str, text: str, place: Path, recorded: dict, options: argparse.Namespace
+) -> dict:
+    job = project(place, name, text)
+    original = place / "original.py"
+    original.write_text(KERNELS)
+    job |= {"original": str(original), "rounds": options.rounds, "pairs": options.pairs}
+    job |= {"launches": recorded["launches"], "calls": recorded["calls"]}
+    started = time.perf_counter()
+    result = run_stage("timing:run", job)
+    print(f"\n== {name}: stage took {time.perf_counter() - started:.1f} s")
+    print(json.dumps(result["environment"], indent=1))
+    print("not timed:", result["not_timed"])
+    print("differs:", result["differs"])
+    return result
+
+
+def look(
+    name: str, text: str, place: Path, recorded: dict, options: argparse.Namespace, expected: str
+) -> list[str]:
+    """Prints every case; `expected` is the verdict of the large softmax."""
+    result = time_candidate(name, text, place, recorded, options)
+    timing = from_json(Timing, {"kind": "Timing", **result})
+    measured = analyse(timing)
+    for case, raw in zip(measured.cases, timing.cases, strict=True):
+        sample = raw.rounds[0][0]
+        print(
+            f"{case.verdict:9} {case.ratio:.4f} [{case.low:.4f}, {case.high:.4f}] {case.method:6} "
+            f"{case.state:4} {sample[0]:9.2f} us {sample[1]:9.2f} us  {case.name}"
+        )
+    print(f"overall {measured.verdict} {measured.ratio:.4f}; control ok: {measured.control_ok}")
+    (large,) = [c for c in measured.cases if c.name.startswith("softmax(float32[4096x4096])")]
+    wrong = [] if large.verdict == expected else [f"{name}: {large.verdict} instead of {expected}"]
+    if result["differs"] or not measured.control_ok:
+        wrong.append(f"{name}: differs {result['differs']}, control ok {measured.control_ok}")
+    return wrong
+
+
+def caught(
+    name: str, text: str, place: Path, recorded: dict, options: argparse.Namespace
+) -> list[str]:
+    assert text != KERNELS
+    result = time_candidate(name, text, place, recorded, options)
+    return [] if result["differs"] else [f"{name}: a skipped tail was not noticed"]
+
+
+def project(place: Path, name: str, text: str) -> dict:
+    root, scratch = place / name / "root", place / name / "scratch"
+    for folder, kernels in ((root, KERNELS), (scratch, text)):
+        folder.mkdir(parents=True)
+        (folder / "kernels.py").write_text(kernels)
+        (folder / "test_kernels.py").write_text(TESTS)
+    output = place / name / "out"
+    return make_job(root, scratch, output, "kernels.py", mode="device", device="auto", unit=UNIT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
