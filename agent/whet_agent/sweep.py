@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from whet_agent.tunables import Axis, Site, Tunables, find_tunables
+from whet_agent.launch_sites import Site
+from whet_agent.tunables import Axis, Tunables, find_tunables
 from whet_evaluator.worker.records import UnitRef
 
 MAX_VARIANTS = 24
