@@ -21,6 +21,7 @@ from importlib import resources
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Target
 from whet_evaluator.worker import environment
+from whet_evaluator.worker.folders import PREFIX
 
 PACKAGE = "whet_worker"
 TOO_OLD = "whet: this Python is too old: "
@@ -32,7 +33,7 @@ BOOT = (
     "import io,os,runpy,sys,tempfile,zipfile;"
     f'sys.version_info<(3,10) and sys.exit("{TOO_OLD}"+sys.version.split()[0]);'
     "r=io.BufferedReader(io.FileIO(0,closefd=False),1);"
-    'd=tempfile.mkdtemp(prefix="whet-%d-"%os.getpid());'
+    f'd=tempfile.mkdtemp(prefix="{PREFIX}%d-"%os.getpid());'
     "zipfile.ZipFile(io.BytesIO(r.read(int(r.readline())))).extractall(d);"
     "sys.dont_write_bytecode=True;"
     "sys.path.insert(0,d);"

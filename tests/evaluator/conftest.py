@@ -92,15 +92,13 @@ async def worker(worker_tmp: Path) -> AsyncIterator[WorkerEvaluator]:
 def processes_naming(text: str) -> list[int]:
     """Live processes whose command line contains `text`, this one excepted."""
     found = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = Path(f"/proc/{name}/cmdline").read_bytes()
+            command = (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if text.encode() in command:
-            found.append(int(name))
+        if text.encode() in command and int(process.name) != os.getpid():
+            found.append(int(process.name))
     return found
 
 

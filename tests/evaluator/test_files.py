@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -125,10 +124,10 @@ def test_links_stay_inside(tmp_path):
     (tmp_path / "secret.txt").write_text("outside")
     root = tmp_path / "project"
     grow(root, {"real.py": "code", ".env": "SECRET=1"})
-    os.symlink("real.py", root / "alias.py")
-    os.symlink(tmp_path / "secret.txt", root / "out.py")
-    os.symlink(".env", root / "env.py")
-    os.symlink("loop.py", root / "loop.py")
+    (root / "alias.py").symlink_to("real.py")
+    (root / "out.py").symlink_to(tmp_path / "secret.txt")
+    (root / "env.py").symlink_to(".env")
+    (root / "loop.py").symlink_to("loop.py")
     manifest = load_manifest(Workspace(root=root))
     assert [entry.path for entry in manifest.entries] == ["alias.py", "real.py"]
     assert [text.split(" (")[0] for text in manifest.left_out] == ["env.py", "loop.py", "out.py"]

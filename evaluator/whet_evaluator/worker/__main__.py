@@ -70,6 +70,7 @@ def main() -> None:
         remove_tree(home)
         if folders.is_ours(package_root):
             remove_tree(package_root)
+        folders.remove_stale()
 
 
 class _Worker:

@@ -12,29 +12,37 @@ import time
 
 from .workspace import remove_tree
 
-_PREFIX = "whet-"
+PREFIX = "whet-worker-"
+"""Of every worker's folders, and of nothing else: what is named so may be removed."""
+
 _STALE_S = 600.0
 
 
 def make_home(package_root: str) -> str:
-    """A new folder, locked while this process lives; those of dead workers are removed."""
+    """A new folder, locked while this process lives, after which it counts as stale."""
     base = tempfile.gettempdir()
-    home = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base)
+    home = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base)
     for folder in {home, package_root} if is_ours(package_root) else {home}:
         lock = os.open(os.path.join(folder, "alive"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held until this process ends
-    for name in os.listdir(base):
-        folder = os.path.join(base, name)
-        if name.startswith(_PREFIX) and _is_stale(folder):
-            remove_tree(folder)
     for name in ("scratch", "logs"):
         os.mkdir(os.path.join(home, name))
+    remove_stale()
     return home
+
+
+def remove_stale() -> None:
+    """Removes the folders of this user's workers that died without doing so."""
+    base = tempfile.gettempdir()
+    for name in os.listdir(base):
+        folder = os.path.join(base, name)
+        if name.startswith(PREFIX) and _is_stale(folder):
+            remove_tree(folder)
 
 
 def is_ours(folder: str) -> bool:
     """Whether `BOOT` or `make_home` made this folder."""
-    return os.path.basename(folder).startswith(_PREFIX)
+    return os.path.basename(folder).startswith(PREFIX)
 
 
 def _is_stale(folder: str) -> bool:

@@ -14,7 +14,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Union
+from typing import IO, Any, BinaryIO, Union
 
 from .spawn import Zygote, kill_strays, spawn_stage
 from .supervise import Descriptors, descendants
@@ -88,8 +88,7 @@ class _StageFiles:
 
     def __init__(self, stack: contextlib.ExitStack, order: dict[str, Any], folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
-        # An unlinked file, not a path: the candidate cannot come back to read the token.
-        order_file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+        order_file = stack.enter_context(_unlinked(folder))
         order_file.write(json.dumps(order).encode())
         order_file.flush()
         self.control, theirs = socket.socketpair()
@@ -141,7 +140,7 @@ class _Talk:
         except asyncio.CancelledError:
             await self._end_guardian(ended)
             raise
-        except asyncio.TimeoutError:  # noqa: UP041 - not the built-in one before 3.11
+        except asyncio.TimeoutError:
             await self._end_guardian(ended)
         finally:
             loop.remove_reader(self._files.result)
@@ -214,6 +213,11 @@ class _Talk:
                 return Raised(self._answer["error"])
             return Answered(self._answer["answer"])
         return Died(_how(status), self._files.tail())
+
+
+def _unlinked(folder: str) -> IO[bytes]:
+    """A file without a path: the candidate cannot come back to read the token."""
+    return tempfile.TemporaryFile(dir=folder)
 
 
 def _file(path: str) -> BinaryIO:
