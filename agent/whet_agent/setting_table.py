@@ -25,6 +25,7 @@ from whet_evaluator.worker.protocol import Limits
 
 Share = Literal["unit", "file", "workspace"]
 Edits = Literal["offer", "stream"]
+DEFAULT_ENDPOINT = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

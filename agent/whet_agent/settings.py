@@ -10,25 +10,23 @@ the one module that reads environment variables.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 import platformdirs
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from whet_agent import setting_sources
 from whet_agent.interpreters import FoundPython, find_python
 from whet_agent.keys import Key, KeySources
-from whet_agent.setting_sources import Source
-from whet_agent.setting_table import Edits, Share, origin_of, row_of
+from whet_agent.setting_merge import Merged, merge
+from whet_agent.setting_table import DEFAULT_ENDPOINT, Edits, Share, origin_of
 from whet_agent.task import ModelChoice, Policy
-from whet_agent.trust import HOW_TO_TRUST, is_trusted
+from whet_agent.trust import is_trusted
 from whet_evaluator.evaluation import Target
 from whet_evaluator.worker.protocol import Limits
-
-DEFAULT_ENDPOINT = "https://api.openai.com/v1"
 
 
 class UnknownTargetError(LookupError):
@@ -132,7 +130,9 @@ def load_settings(
         setting_sources.environment_source(environ),
         setting_sources.flag_source(flags),
     )
-    merged = _merge(sources, root=root, trusted=trusted)
+    merged = merge(
+        sources, root=root, trusted=trusted, user_file=user_file(environ)
+    )
     python = _local_python(root, environ, merged)
     return Loaded(
         settings=_build(merged, python),
@@ -156,101 +156,12 @@ def default_store() -> Path:
     return platformdirs.user_data_path("whet") / "runs.sqlite"
 
 
-@attrs.define
-class _Merged:
-    values: dict[str, Any] = attrs.field(factory=dict)
-    origins: dict[str, str] = attrs.field(factory=dict)
-    problems: list[str] = attrs.field(factory=list)
-    refused: list[str] = attrs.field(factory=list)
-    bound: dict[str, str] = attrs.field(factory=dict)
-    """Settings that are secrets: the endpoint that was in force where each was given."""
-    key_moved: str | None = None
-    """Why a configured key does not count for the endpoint now in force."""
-
-
-_BOUND = frozenset(
-    f"model.{name}" for name in ("key_env", "key_file", "key_command", "headers", "query")
-)
-
-
-def _merge(sources: Sequence[Source], *, root: Path, trusted: bool) -> _Merged:
-    merged = _Merged()
-    for source in sources:
-        merged.problems += source.problems
-        if source.kind == "project" and source.values and not trusted:
-            merged.refused.append(
-                f"{source.where}: [tool.whet] does not count, this folder is not trusted; "
-                f"{HOW_TO_TRUST}."
-            )
-            continue
-        for name, raw in source.values.items():
-            _take(merged, source, name, raw, root)
-        endpoint = origin_of(merged.values.get("model.base_url", DEFAULT_ENDPOINT))
-        merged.bound |= {name: endpoint for name in source.values if name in _BOUND}
-    _drop_moved_secrets(merged)
-    return merged
-
-
-def _drop_moved_secrets(merged: _Merged) -> None:
-    """What was configured for one endpoint is never sent to another."""
-    origin = origin_of(merged.values.get("model.base_url", DEFAULT_ENDPOINT))
-    for name, bound in merged.bound.items():
-        if bound == origin or name not in merged.values:
-            continue
-        sentence = (
-            f"{merged.origins[name]}: `{name}` is for {bound}, but the endpoint is now {origin}; "
-            f"{'set WHET_API_KEY' if 'key' in name else 'set it'} for this one."
-        )
-        del merged.values[name], merged.origins[name]
-        merged.problems.append(sentence)
-        if "key" in name:
-            merged.key_moved = sentence
-
-
-def _take(merged: _Merged, source: Source, name: str, raw: Any, root: Path) -> None:
-    row = row_of(name)
-    assert row is not None, name
-    if source.kind == "project" and not row.project:
-        merged.refused.append(
-            f"{source.where}: `{name}` is refused, a repository may not set it; "
-            f"put it into {user_file()} if you want it."
-        )
-        return
-    try:
-        value = row.type.validate_python(raw)
-    except ValidationError as error:
-        merged.problems.append(_bad_value(source, name, raw, error))
-        return
-    if name == "policy.max_usd" and source.kind == "project":
-        value = min(value, merged.values.get(name, value))  # a repository may only save money
-    if source.directory is not None and isinstance(value, tuple):
-        value = _from_root(value, source.directory, root)
-    merged.values[name] = value
-    merged.origins[name] = source.where
-
-
-def _bad_value(source: Source, name: str, raw: Any, error: ValidationError) -> str:
-    row = row_of(name)
-    assert row is not None
-    reason = error.errors(include_input=False, include_url=False)[0]
-    cause = reason.get("ctx", {}).get("error")
-    given = "" if row.secret else f", not {raw!r:.80}"
-    because = f" ({cause})" if cause is not None else ""
-    return f"{source.where}: `{name}` must be {row.expects}{given}{because}; mend or remove it."
-
-
-def _from_root(paths: tuple[str, ...], directory: Path, root: Path) -> tuple[str, ...]:
-    """A nested project's paths are relative to its own folder, ours to the root."""
-    inside = directory.relative_to(root).as_posix()
-    return paths if inside == "." else tuple(f"{inside}/{path}" for path in paths)
-
-
 def _group(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     start = f"{prefix}."
     return {name.removeprefix(start): v for name, v in values.items() if name.startswith(start)}
 
 
-def _build(merged: _Merged, python: FoundPython) -> Settings:
+def _build(merged: Merged, python: FoundPython) -> Settings:
     values = merged.values
     plain = {
         name: values[name]
@@ -293,7 +204,7 @@ def _target(name: str, table: Mapping[str, Any], python: FoundPython) -> Target:
     return Target(name=name, via=via, **fields)
 
 
-def _local_python(root: Path, environ: Mapping[str, str], merged: _Merged) -> FoundPython:
+def _local_python(root: Path, environ: Mapping[str, str], merged: Merged) -> FoundPython:
     """An interpreter that is named counts as it is; `~` and paths from the root are resolved."""
     for name in ("targets.local.python", "python"):
         if name in merged.values:
@@ -316,7 +227,7 @@ def _trusted(
 
 
 def _key_sources(
-    merged: _Merged, editor: Mapping[str, Any], environ: Mapping[str, str]
+    merged: Merged, editor: Mapping[str, Any], environ: Mapping[str, str]
 ) -> KeySources:
     values = merged.values
     base_url = values.get("model.base_url", DEFAULT_ENDPOINT)
