@@ -1,4 +1,5 @@
 """Real workers for real projects: what the tests of the worker share."""
+# ruff: noqa: ASYNC240 - a test may block its own loop: nothing else runs in it
 
 from __future__ import annotations
 

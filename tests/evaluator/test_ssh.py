@@ -1,4 +1,5 @@
 """The same verdicts through a real sshd; and each way a login can fail, in one sentence."""
+# ruff: noqa: ASYNC221 - a test may block its own loop: nothing else runs in it
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """The life of a worker: noise before it, two at once, silence, murder, and what it leaves."""
+# ruff: noqa: ASYNC220, ASYNC221 - a test may block its own loop: nothing else runs in it
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class _Talk:
         except asyncio.CancelledError:
             await self._end_guardian(ended)
             raise
-        except asyncio.TimeoutError:
+        except asyncio.TimeoutError:  # noqa: UP041 - not the built-in one before 3.11
             await self._end_guardian(ended)
         finally:
             loop.remove_reader(self._files.result)

@@ -47,7 +47,7 @@ class Zygote:
         self._channel = ours
         try:
             report = await asyncio.wait_for(self._receive(), _ZYGOTE_START_S)
-        except asyncio.TimeoutError:
+        except asyncio.TimeoutError:  # noqa: UP041 - not the built-in one before 3.11
             report = {}
         if not report.get("ready"):
             self.give_up("the preloading process did not start" + self._last_words())
