@@ -73,7 +73,9 @@ def _drop_moved_secrets(merged: Merged) -> None:
             merged.key_moved = sentence
 
 
-def _take(merged: Merged, source: Source, name: str, raw: Any, root: Path, user_file: Path) -> None:
+def _take(
+    merged: Merged, source: Source, name: str, raw: Any, *, root: Path, user_file: Path
+) -> None:
     row = row_of(name)
     assert row is not None, name
     if source.kind == "project" and not row.project:
