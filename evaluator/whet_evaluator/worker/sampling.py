@@ -80,6 +80,8 @@ class _Bench:
         self._at = 0
         self._latest: tuple[int, list[Any]] = (0, [])
         self._graphs: list[Any] = []
+        self._captured: list[list[Any]] = []
+        self._made_like: list[Any] = []
         self._sets: list[Any] = []
         self._repeats = 1
         self._wait_us = 0.0
@@ -126,6 +128,7 @@ class _Bench:
         self._expected = []
         for inputs in self._sets:
             made = self._runs[0](inputs)
+            self._made_like = [t.detach().clone() for t in made]
             self._expected.append([t.detach().clone() for t in self._visible(made, inputs)])
         self._restore()
 
@@ -204,6 +207,7 @@ class _Bench:
     def _sample(self, version: int) -> float:
         if self._in_place:
             self._restore()
+        self._poison(version)
         if self._graphs:
             total = self._timed(self._graphs[version].replay)
             self._latest = (self._repeats - 1) % len(self._sets), self._captured[version]
@@ -220,6 +224,21 @@ class _Bench:
         self._at = (start + self._repeats) % len(self._sets)
         self._latest = (start + self._repeats - 1) % len(self._sets), made
         return total / self._repeats
+
+    def _poison(self, version: int) -> None:
+        """Memory that a launcher gets for its outputs must not hold right answers already:
+        `torch.empty` returns what was freed last, and a skipped tail would look computed."""
+        inputs = {t.untyped_storage().data_ptr() for s in self._sets for t in outputs(_values(s))}
+        if self._graphs:
+            own = self._captured[version]
+        else:
+            self._latest = (0, [])  # frees the outputs of the sample before
+            own = [self._torch.empty_like(t) for t in (*self._made_like, *self._made_like)]
+        for tensor in own:
+            if tensor.untyped_storage().data_ptr() not in inputs:
+                self._torch.empty(0, dtype=self._torch.uint8, device=tensor.device).set_(
+                    tensor.untyped_storage()
+                ).fill_(0xFF)
 
     def _timed(self, calls: Callable[[], None]) -> float:
         """Microseconds of the device between two events around what `calls` queues."""
