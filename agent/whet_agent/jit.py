@@ -30,6 +30,8 @@ def is_triton_jit(path: str) -> bool:
     parts = path.lstrip(".").split(".")
     if parts[-1] != "jit" or len(parts) < 2 or _OTHER_DIALECTS.intersection(parts):
         return False
+    if parts[-2] == "runtime":  # the module `triton.runtime.jit`
+        return False
     return parts[-2] == "triton" or any("triton" in part for part in parts[:-1])
 
 

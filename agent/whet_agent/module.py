@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from whet_agent.jit import JitNames
 from whet_agent.links import Facts, Links, closure, link
-from whet_agent.resolution import Resolution, targets
+from whet_agent.resolution import Resolution, named_functions, targets
 from whet_agent.scopes import Chunk, Definition, Scope
 
 
@@ -127,7 +127,7 @@ class Module:
         wraps = tuple(
             (target, spelling)
             for path, spelling in self.names.wrapped(scope, owner)
-            for target in sorted(targets([path], owner, self.scope))
+            for target in named_functions(path, owner, self.scope)
         )
         kernel = owner is not None and self.names.marks_kernel(owner)
         outer = _outer_refs(scope)

@@ -145,7 +145,7 @@ class _Reader:
                 stack.extend(node.named_children)
         return names
 
-    def loop(self, node: Node, scope: Scope, parent: Definition | None) -> bool:
+    def loop(self, node: Node, scope: Scope, _parent: Definition | None) -> bool:
         target = node.child_by_field_name("left")
         value = node.child_by_field_name("right")
         if target is not None and value is not None:

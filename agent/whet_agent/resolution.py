@@ -78,6 +78,17 @@ def targets(refs: Iterable[str], owner: Definition | None, module: Scope) -> fro
     return frozenset(d.qualname for ref in refs for d in Resolution(module).resolve(ref, owner))
 
 
+def named_functions(name: str, owner: Definition | None, module: Scope) -> tuple[str, ...]:
+    """Functions defined under exactly this name, no alias followed."""
+    for scope, _ in scopes(owner, module):
+        if name in scope.definitions:
+            found = {d.qualname for d in scope.definitions[name] if d.kind == "function"}
+            return tuple(sorted(found))
+        if name in scope.assigned or name in scope.parameters or name in scope.imports:
+            break
+    return ()
+
+
 def scopes(owner: Definition | None, module: Scope) -> Iterator[tuple[Scope, Definition | None]]:
     """Scopes a name is looked up in, innermost first; methods do not see class names."""
     inner = owner

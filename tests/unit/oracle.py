@@ -35,7 +35,7 @@ def spelled(node: ast.expr) -> str:
 
 def tritons(path: str) -> bool:
     parts = path.strip(".").split(".")
-    if parts[-1] != "jit" or set(parts) & DIALECTS:
+    if parts[-1] != "jit" or set(parts) & DIALECTS or parts[-2:-1] == ["runtime"]:
         return False
     return any("triton" in p for p in parts[:-1])
 

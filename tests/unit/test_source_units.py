@@ -56,28 +56,28 @@ def test_a_function_that_launches(body):
         ("def f(x):\n    k[1,](x)\n\ndef g(x):\n    f(x)\n\ndef h(x):\n    g(x)\n", ["f", "g", "h"], ["f"]),
         ("def g(x):\n    f(x)\n\ndef f(x):\n    k[1,](x)\n", ["g", "f"], ["f"]),
         (
-            "class F(torch.autograd.Function):\n    @staticmethod\n    def forward(ctx, x):\n"
+            ("class F(torch.autograd.Function):\n    @staticmethod\n    def forward(ctx, x):\n"
             "        k[1,](x)\n    @staticmethod\n    def backward(ctx, g):\n        k[1,](g)\n\n"
-            "def f(x):\n    return F.apply(x)\n",
+            "def f(x):\n    return F.apply(x)\n"),
             ["F.forward", "F.backward", "f"],
             ["F.forward", "F.backward"],
         ),
         (
-            "class F(torch.autograd.Function):\n    @staticmethod\n    def forward(ctx, x):\n"
-            "        k[1,](x)\n\nsoftmax = F.apply\n\ndef f(x):\n    return softmax(x)\n",
+            ("class F(torch.autograd.Function):\n    @staticmethod\n    def forward(ctx, x):\n"
+            "        k[1,](x)\n\nsoftmax = F.apply\n\ndef f(x):\n    return softmax(x)\n"),
             ["F.forward", "f"],
             ["F.forward"],
         ),
         (
-            "class M(torch.nn.Module):\n    def __init__(self):\n        self.kernel = k\n"
+            ("class M(torch.nn.Module):\n    def __init__(self):\n        self.kernel = k\n"
             "    def forward(self, x):\n        self.launch(x)\n"
-            "    def launch(self, x):\n        self.kernel[1,](x)\n\ndef f(x):\n    return M()(x)\n",
+            "    def launch(self, x):\n        self.kernel[1,](x)\n\ndef f(x):\n    return M()(x)\n"),
             ["M.__init__", "M.forward", "M.launch", "f"],
             None,
         ),
         (
-            "class Base:\n    def launch(self, x):\n        k[1,](x)\n\n"
-            "class Derived(Base):\n    def forward(self, x):\n        self.launch(x)\n",
+            ("class Base:\n    def launch(self, x):\n        k[1,](x)\n\n"
+            "class Derived(Base):\n    def forward(self, x):\n        self.launch(x)\n"),
             ["Base.launch", "Derived.forward"],
             ["Base.launch"],
         ),
@@ -97,8 +97,8 @@ def test_a_function_that_launches(body):
             None,
         ),
         (
-            "@torch.library.custom_op('a::b', mutates_args=())\ndef op(x: torch.Tensor) -> None:\n"
-            "    k[1,](x)\n\n@op.register_fake\ndef _(x):\n    return x\n",
+            ("@torch.library.custom_op('a::b', mutates_args=())\ndef op(x: torch.Tensor) -> None:\n"
+            "    k[1,](x)\n\n@op.register_fake\ndef _(x):\n    return x\n"),
             ["op"],
             ["op"],
         ),

@@ -66,14 +66,20 @@ def check(root: Path, expected: list[str], *, kernel: str = "k", path: str = "pk
         "def test_a():\n    from pkg.ops import launch\n    launch(1)\n",
         "from pkg.ops import launch\ndef helper(x): launch(x)\ndef test_a(): helper(1)\n",
         "from pkg.ops import launch\ndef test_a():\n    def inner(): launch(1)\n    inner()\n",
-        "import pytest\nfrom pkg.ops import launch\n@pytest.fixture\ndef made(): return launch(1)\n"
-        "def test_a(made): pass\n",
+        (
+            "import pytest\nfrom pkg.ops import launch\n@pytest.fixture\ndef made(): return launch(1)\n"
+            "def test_a(made): pass\n"
+        ),
         "def test_a(from_conftest): pass\n",
-        "import pytest\nfrom pkg.ops import launch\n"
-        "@pytest.mark.parametrize('fn', [launch, max])\ndef test_a(fn): fn(1)\n",
+        (
+            "import pytest\nfrom pkg.ops import launch\n"
+            "@pytest.mark.parametrize('fn', [launch, max])\ndef test_a(fn): fn(1)\n"
+        ),
         "from pkg.layers import Layer\ndef test_a(): Layer()(1)\n",
-        "try:\n    from pkg.ops import launch\nexcept ImportError:\n    launch = None\n"
-        "def test_a(): launch(1)\n",
+        (
+            "try:\n    from pkg.ops import launch\nexcept ImportError:\n    launch = None\n"
+            "def test_a(): launch(1)\n"
+        ),
         "from tests.tools import run\ndef test_a(): run(1)\n",
     ],
 )
