@@ -9,10 +9,10 @@ from __future__ import annotations
 import attrs
 
 from whet_agent.events import Answered, Asked, CallFailed
-from whet_agent.evolve import landed, with_candidate, with_line, with_turn
+from whet_agent.evolve import landed, with_candidate, with_line, with_turn, with_turns
 from whet_agent.state import MAX_CALL_FAILURES, Flight, Search, Turn, base_id, turn_of
 from whet_agent.task import Task
-from whet_agent.turns import subject_of_reflection
+from whet_agent.turns import plan, subject_of_reflection
 
 
 def asked(search: Search, event: Asked) -> Search:
@@ -37,6 +37,8 @@ def answered(search: Search, event: Answered) -> Search:
     line = attrs.evolve(paid.trajectories[trajectory], failures=0, retry_after_s=None)
     turn = line.turns[number - 1]
     match event.role:
+        case "optimizer" if holds_code(event.text):
+            turn = _with_code(turn, event)
         case "optimizer":
             turn = attrs.evolve(turn, optimizer=event.text)
         case "generator":
@@ -44,7 +46,33 @@ def answered(search: Search, event: Answered) -> Search:
         case "reflector":
             turn = attrs.evolve(turn, reflector=event.text)
             paid = _with_reflection(paid, turn)
-    return with_turn(with_line(paid, trajectory, line), turn)
+    after = with_turn(with_line(paid, trajectory, line), turn)
+    if event.role == "reflector" and holds_code(event.text):
+        following = _with_code(plan(after, trajectory), event)
+        return with_turns(after, trajectory, (*line.turns[: number - 1], turn, following))
+    return after
+
+
+def holds_code(reply: str) -> bool:
+    """Whether a reply has a whole definition in a fence.
+
+    Models often write the code when they were asked for a plan or a reflection. It is
+    paid for, so it is judged, and no second call asks for it.
+    """
+    is_inside = False
+    for line in reply.splitlines():
+        if line.lstrip().startswith(("```", "~~~")):
+            is_inside = not is_inside
+        elif is_inside and line.startswith(("def ", "class ", "@")):
+            return True
+    return False
+
+
+def _with_code(turn: Turn, event: Answered) -> Turn:
+    """A turn whose code is there: neither Optimizer nor Generator need be asked."""
+    return attrs.evolve(
+        turn, optimizer=event.text, generator=event.text, finish_reason=event.finish_reason
+    )
 
 
 def _with_reflection(search: Search, turn: Turn) -> Search:

@@ -18,6 +18,7 @@ from whet_agent.state import (
     Tried,
     Turn,
     ascending,
+    is_better,
     is_refuted,
 )
 from whet_evaluator.worker.records import (
@@ -164,7 +165,8 @@ def _parent(search: Search, trajectory: int, number: int) -> str:
     if search.task.goal == "fix":
         return ORIGINAL
     line = lineage(search, trajectory)
-    best = line[-1]
+    # Estimated facts break ties in the ranking, but are no reason to leave the original.
+    best = [tried for tried in line if tried.id == ORIGINAL or is_better(search, tried)][-1]
     others = [tried for tried in line if tried.label != best.label]
     dice = Random(f"{trajectory}.{number}")  # noqa: S311 - repeatable by design
     if not others or dice.random() < BEST_PARENT_PROBABILITY:

@@ -349,6 +349,22 @@ async def test_optimizer_then_generator_then_reflector(tmp_path):
     assert "reading once halves the traffic" in prompts(model)[3]
 
 
+async def test_code_is_judged_whoever_was_asked_for_words(tmp_path):
+    """A model that always answers with code is not asked twice for one candidate."""
+    model = ScriptedModel([world.fence("def broken()"), world.fence("def wrong()"),
+                           world.fence("def good()")])  # fmt: skip
+    search, events = await world.run(
+        tmp_path,
+        world.task(iterations=3, optimizer=True, reflection=True),
+        model=model,
+        evaluator=ScriptedEvaluator(VERDICTS),
+    )
+    assert [event.role for event in of(Asked, events)] == ["optimizer", "reflector", "reflector"]
+    assert [event.candidate for event in of(Judged, events)] == ["t0.1.a", "t0.2.a", "t0.3.a"]
+    assert finished(events).best == "t0.3.a"
+    assert search.candidates["t0.1.a"].reflection == world.fence("def wrong()")
+
+
 async def test_trajectories_do_not_wait_for_each_other(tmp_path):
     """Trajectory 0 hangs in its first call; trajectory 1 finishes all its turns."""
     hang = asyncio.Event()

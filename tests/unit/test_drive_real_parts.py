@@ -28,7 +28,7 @@ from whet_agent.testing import (
 from whet_agent.work import Ports
 from whet_evaluator.evaluation import Target
 
-KERNEL = '''\
+KERNEL = """\
 import torch
 import triton
 import triton.language as tl
@@ -53,7 +53,7 @@ def double(x):
 
 def untouched():
     return "the rest of the file"
-'''
+"""
 
 
 def reply(body: str, *, words: str = "load once", signature: str = "x_ptr, y_ptr, n") -> str:

@@ -52,12 +52,12 @@ class Story:
         self.state, self.applied = None, 0
         self.events = [Created(run="r1", task=world.task(**policy), at=0.0)]
 
-    def opened(self):
+    def opened(self, recorded=None):
         self.events += [
             Started(id="open", work="open", at=self.at),
             Opened(id="open", facts=interpreter_facts(), at=self.at),
             Started(id="record", work="record", at=self.at),
-            BaselineRecorded(id="record", recorded=baseline(), at=self.at),
+            BaselineRecorded(id="record", recorded=recorded or baseline(), at=self.at),
         ]
         return self
 
