@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -38,9 +39,10 @@ from whet_agent.search import (
     Stop,
     decide,
 )
-from whet_agent.state import ORIGINAL
+from whet_agent.state import ORIGINAL, Trajectory, Turn
 from whet_agent.testing import baseline, broken_verdict, counted_verdict, interpreter_facts
 from whet_agent.turns import plan
+from whet_evaluator.worker.records import Compiled
 
 
 class Story:
@@ -297,3 +299,23 @@ def test_the_original_is_always_an_ancestor():
     ask = next(start for start in story.decide() if isinstance(start, StartAsk))
     shown = [one.candidate for one in ask.context.ancestors]
     assert shown == [ORIGINAL, "t0.3.a", "t0.4.a"], "ascending: the best comes last"
+
+
+def test_a_tie_that_only_estimates_break_does_not_replace_the_original_as_parent():
+    def compiled(instructions):
+        return (Compiled(kernel="kernel", arch="gfx942", instructions=instructions),)
+
+    story = Story(sweep=True).opened(baseline(compiled=compiled(100))).swept("smaller block")
+    story.judged("s0", counted_verdict(1000, compiled=compiled(10)))
+    parents = [plan_for(story, number).parent for number in range(1, 40)]
+    assert parents.count(ORIGINAL) > parents.count("s0"), "the tie is only the other label"
+
+
+def plan_for(story, number):
+    """The plan as it would be in turn `number`, were the turns before abandoned."""
+    search = story.search()
+    turn = Turn(
+        trajectory=0, number=1, parent=ORIGINAL, debug_of=None, is_debug=False, abandoned=True
+    )
+    turns = tuple(attrs.evolve(turn, number=n) for n in range(1, number))
+    return plan(attrs.evolve(search, trajectories=(Trajectory(turns=turns),)), 0)
