@@ -41,16 +41,19 @@ def sound(end: StageEnd) -> dict[str, Any]:
     )
 
 
+_GREEN = frozenset({"passed", "xpassed"})
+
+
 def red(answer: dict[str, Any], nodes: tuple[str, ...]) -> records.Failed | None:
     """The verdict where any demanded node is not green, or pytest itself says failure."""
     results = outcomes(answer)
-    bad = [outcome for outcome in results if outcome.outcome != "passed"]
+    bad = [outcome for outcome in results if outcome.outcome not in _GREEN]
     if not bad and len(results) < len(nodes):
         bad.append(_whole_run(f"{len(nodes)} tests were asked for, {len(results)} ran"))
     if not bad and answer["exit_status"] != 0:
         status = answer["exit_status"]
         bad.append(_whole_run(f"pytest ended with status {status} though every test passed"))
-    passed = sum(outcome.outcome == "passed" for outcome in results)
+    passed = sum(outcome.outcome in _GREEN for outcome in results)
     return records.Failed(cases=tuple(bad), passed=passed) if bad else None
 
 
