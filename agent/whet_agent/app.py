@@ -98,10 +98,9 @@ class App:
         """Builds the order. `text` is the buffer's when it is unsaved; `kernel` None means
         the only one of the file. Tests come from the argument, else `[tool.whet] tests`,
         else the static map. Raises `UserError`: no such kernel, no tests, untrusted, ..."""
-        model = wiring.RECORDED if self._recording else None
         return orders.build(
             self.loaded, self.root, goal, path, kernel,
-            text=text, tests=tests, overlay=overlay or {}, target=target, model=model,
+            text=text, tests=tests, overlay=overlay or {}, target=target, recording=self._recorded(),
         )  # fmt: skip
 
     def start(
@@ -287,9 +286,10 @@ class App:
     def _model(self, task: Task) -> wiring.ClosableModel | None:
         if task.model is None:
             return None
-        if self._recording is not None:
-            return RecordedModel.load(self._recording)
-        return wiring.chat_model(self.loaded, task.model)
+        return self._recorded() or wiring.chat_model(self.loaded, task.model)
+
+    def _recorded(self) -> RecordedModel | None:
+        return RecordedModel.load(self._recording) if self._recording else None
 
     def _require_trust(self) -> None:
         if not self.loaded.trusted:

@@ -13,7 +13,7 @@ import attrs
 from whet_agent.events import Role
 from whet_agent.ports import Message
 from whet_agent.roles.context import LABELS, Ancestor, Context, Failure, Label, Strategy
-from whet_agent.state import ORIGINAL, Search, Tried, Turn, is_better, is_refuted, red_tests
+from whet_agent.state import ORIGINAL, Search, Tried, Turn, is_better, is_refuted, red_to_fix
 from whet_agent.turns import lineage, subject_of_reflection
 from whet_agent.words import failed_line, failure_case, hardware, performance, rejections
 from whet_evaluator.worker.records import Launch, TestOutcome
@@ -119,7 +119,7 @@ def _failure_of(tried: Tried, brief: Brief) -> Failure:
 def _red_baseline(search: Search, brief: Brief) -> Failure:
     """In `fix` the first failure to explain is the original's own."""
     assert search.recorded is not None
-    red = red_tests(search.recorded)
+    red = red_to_fix(search)
     return Failure(
         label="original",
         strategy="the code as it is",

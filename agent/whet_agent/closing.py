@@ -15,6 +15,7 @@ from whet_agent.state import (
     green_nodes,
     leader,
     red_tests,
+    red_to_fix,
 )
 from whet_agent.words import hardware, interval, listed, rejections, tally
 from whet_evaluator.worker.records import Recorded, TestOutcome
@@ -51,7 +52,7 @@ def unfit_baseline(search: Search) -> Stop | None:
     assert recorded is not None
     red, green = red_tests(recorded), green_nodes(recorded)
     if search.task.goal == "fix":
-        return _unfit_to_fix(search, recorded, red)
+        return _unfit_to_fix(search, recorded, red_to_fix(search))
     if red:
         return _ended("red baseline", _red_sentence(search, red))
     if not green:
@@ -145,7 +146,7 @@ def _offer(search: Search, best: Tried) -> str:
     name = f"{best.label} ({best.id})"
     if search.task.goal == "fix":
         assert search.recorded is not None
-        n_red, n_green = len(red_tests(search.recorded)), len(green_nodes(search.recorded))
+        n_red, n_green = len(red_to_fix(search)), len(green_nodes(search.recorded))
         return f"{name} passes {_tests(n_red)} that failed and keeps {_tests(n_green)} passing."
     match best.confirmed_score, search.candidates[ORIGINAL].score:
         case MeasuredScore() as measured, _:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
+
+
+def own_kernel_packages() -> bool:
+    """Whether torch and triton lie beside Whet, as in its own development environment.
+
+    Looks without importing: this may be asked in the language server.
+    """
+    return all(importlib.util.find_spec(name) is not None for name in ("torch", "triton"))
 
 
 @attrs.frozen(kw_only=True)
@@ -22,8 +32,10 @@ def find_python(
     environ: Mapping[str, str],
     *,
     which: Callable[[str], str | None] = shutil.which,
+    has_kernel_packages: Callable[[], bool] = own_kernel_packages,
 ) -> FoundPython:
-    """The project's `.venv`, else the active virtual or conda environment, else PATH.
+    """The project's `.venv`, else the active virtual or conda environment, else Whet's own
+    where it can run kernels, else PATH.
 
     Whether it has torch and triton is the handshake's to say. Nothing is started.
     """
@@ -37,6 +49,8 @@ def find_python(
         python = _python_in(folder) if folder is not None else None
         if python is not None:
             return FoundPython(path=str(python), reason=reason)
+    if has_kernel_packages():
+        return FoundPython(path=sys.executable, reason="it is Whet's own and has torch and triton")
     for name in ("python3", "python"):
         found = which(name)
         if found is not None:

@@ -9,11 +9,14 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
+import attrs
+
 from whet_agent.codebase import load_text
 from whet_agent.project import UserError, relative_to_root
+from whet_agent.replay import CHOICE, RecordedModel
 from whet_agent.settings import Loaded, UnknownTargetError
 from whet_agent.source import Kernel, parse_units, unit_digest, unit_of
-from whet_agent.task import Goal, ModelChoice, Task
+from whet_agent.task import Goal, ModelChoice, Policy, Task
 from whet_agent.testmap import static_tests
 from whet_agent.trust import HOW_TO_TRUST
 from whet_evaluator.evaluation import Target
@@ -30,9 +33,9 @@ def build(
     tests: tuple[str, ...],
     overlay: Mapping[str, str],
     target: str | None,
-    model: ModelChoice | None,
+    recording: RecordedModel | None,
 ) -> Task:
-    """The order for one run. `model` replaces the settings' own. Raises `UserError`."""
+    """The order for one run. `recording` stands for a model. Raises `UserError`."""
     text = _read(path) if text is None else text
     chosen = find_kernel(text, path, kernel)
     place = relative_to_root(path, root)
@@ -48,11 +51,12 @@ def build(
         kernel=chosen.qualname,
         unit=unit,
         digest=digest,
-        tests=tests or settings.tests or find_tests(root, path, chosen, text),
+        tests=_tests(loaded, root, goal, path, chosen, text, tests),
+        to_fix=tests if goal == "fix" else (),
         target=where,
         arch=where.arch or settings.arch,
-        policy=settings.policy,
-        model=model or (settings.model.choice() if settings.model else None),
+        policy=_policy(settings.policy, recording),
+        model=_model(loaded, recording),
         overlay=dict(overlay),
     )
 
@@ -91,9 +95,54 @@ def find_tests(root: Path, path: Path, kernel: Kernel, text: str | None = None) 
     return found
 
 
+def _tests(
+    loaded: Loaded,
+    root: Path,
+    goal: Goal,
+    path: Path,
+    kernel: Kernel,
+    text: str,
+    named: tuple[str, ...],
+) -> tuple[str, ...]:
+    """Named tests, else the settings' own, else what reading finds. `fix` runs those besides
+    the named ones, since none that passes now may fail later."""
+    if named and goal == "optimize":
+        return named
+    if named:
+        others = loaded.settings.tests or static_tests(
+            root, path, kernel.qualname, overlay={path.absolute(): text}
+        )
+        return tuple(dict.fromkeys((*named, *others)))
+    return loaded.settings.tests or find_tests(root, path, kernel, text)
+
+
 def untrusted(root: Path) -> str:
     """Why nothing of this folder is run, with the cure."""
     return f"{root} is not trusted, and Whet would run its tests; {HOW_TO_TRUST}."
+
+
+def _policy(policy: Policy, recording: RecordedModel | None) -> Policy:
+    """A recording has no more turns than replies."""
+    if recording is None:
+        return policy
+    return attrs.evolve(policy, iterations=min(policy.iterations, recording.n_replies))
+
+
+def _model(loaded: Loaded, recording: RecordedModel | None) -> ModelChoice | None:
+    model = loaded.settings.model
+    if recording is not None:
+        return CHOICE
+    if model is None:
+        return None
+    if loaded.settings.policy.max_usd is not None and None in (
+        model.usd_per_million_input,
+        model.usd_per_million_output,
+    ):
+        raise UserError(
+            f"The price of {model.name} is not known, so --max-usd cannot be kept; set "
+            "model.usd_per_million_input and model.usd_per_million_output, or drop the bound."
+        )
+    return model.choice()
 
 
 def _target(loaded: Loaded, name: str | None) -> Target:

@@ -28,6 +28,11 @@ class RecordedModel:
     def __init__(self, replies: tuple[str, ...]) -> None:
         self._replies = list(replies)
 
+    @property
+    def n_replies(self) -> int:
+        """How many are left to play."""
+        return len(self._replies)
+
     @classmethod
     def load(cls, path: Path) -> RecordedModel:
         """Reads a `.md` file or a folder of them. Raises `UserError`."""

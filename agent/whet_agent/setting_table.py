@@ -208,10 +208,9 @@ def _number_row(name: str, hint: Any, *, project: bool) -> Row:
         return _row(hint, f"one of {choices}" if choices else "a word", project=project)
     kind = "a whole number" if int in members else "a number"
     bounds = f"of at least {low:g}" + (f" and at most {high:g}" if high is not None else "")
-    number = Annotated[
-        int if int in members else float,
-        Field(ge=low, le=high, **({} if int in members else {"allow_inf_nan": False})),
-    ]
+    kept = int if int in members else float
+    finite: dict[str, Any] = {} if kept is int else {"allow_inf_nan": False}
+    number: Any = Annotated[kept, Field(ge=low, le=high, **finite)]
     return _row(number, f"{kind} {bounds}", project=project)
 
 

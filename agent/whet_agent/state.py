@@ -217,8 +217,24 @@ def must_pass(search: Search) -> tuple[str, ...]:
     assert search.recorded is not None
     nodes = green_nodes(search.recorded)
     if search.task.goal == "fix":
-        nodes += tuple(test.nodeid for test in red_tests(search.recorded))
+        nodes += tuple(test.nodeid for test in red_to_fix(search))
     return nodes
+
+
+def red_to_fix(search: Search) -> tuple[TestOutcome, ...]:
+    """The red tests `fix` must turn green: those the user named, or all of them."""
+    assert search.recorded is not None
+    named = search.task.to_fix
+    return tuple(
+        test
+        for test in red_tests(search.recorded)
+        if not named or any(_is_below(test.nodeid, name) for name in named)
+    )
+
+
+def _is_below(nodeid: str, name: str) -> bool:
+    """Whether a folder, file, class, function or node id names this node."""
+    return nodeid == name or nodeid.startswith((f"{name}::", f"{name}[", f"{name.rstrip('/')}/"))
 
 
 def _order(tried: Tried) -> tuple[float, ...]:

@@ -72,3 +72,5 @@ class Task:
     policy: Policy
     model: ModelChoice | None
     overlay: dict[str, str] = attrs.field(factory=dict)
+    to_fix: tuple[str, ...] = ()
+    """For `fix`: the tests to turn green (files or node ids). Empty: every red one."""

@@ -10,7 +10,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
-from rich.syntax import Syntax
 from rich.table import Table
 
 from whet_agent import words
@@ -71,9 +70,13 @@ def show_outcome(console: Console, summary: RunSummary) -> None:
     if summary.best is None:
         return
     diff = unified_diff(summary.path, summary.best.original_text, summary.best.text)
-    console.print(Syntax(diff, "diff", background_color="default", word_wrap=False))
+    for line in diff.splitlines():
+        console.print(line, style=_DIFF_STYLES.get(line[:1], ""), markup=False, soft_wrap=True)
     console.print(_evidence(summary))
     console.print(f"Accept it with: whet apply {summary.run}", markup=False)
+
+
+_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def runs_table(summaries: list[RunSummary], live: set[str]) -> Table:
@@ -136,8 +139,8 @@ def _baseline(search: Search, recorded: Recorded) -> str:
     tests = ", ".join(f"{number} {word}" for word, number in counts.items()) or "no test ran"
     launches = sum(launch.count for launch in recorded.launches)
     score = search.candidates["original"].score if "original" in search.candidates else None
-    known = words.performance(search, score) if score is not None else "not counted"
-    return f"tests: {tests}; {launches} launches, {known}"
+    known = "" if search.has_clock or score is None else f", {words.performance(search, score)}"
+    return f"tests: {tests}; {launches} launches{known}"
 
 
 def _verdict(search: Search, candidate: str, verdict: Any) -> str:
@@ -146,7 +149,8 @@ def _verdict(search: Search, candidate: str, verdict: Any) -> str:
     if isinstance(verdict, Correct):
         colour = "green" if word in ("less traffic", "faster", "correct") else "default"
         known = words.performance(search, tried.score)
-        return f"[{colour}]correct, {escape(word)}[/] ({escape(known)})"
+        said = "correct" if word.startswith("correct") else f"correct, {word}"
+        return f"[{colour}]{escape(said)}[/] ({escape(known)})"
     _, case = words.failure_case(verdict)
     lines = [line.strip() for line in case.splitlines() if line.strip()]
     return f"[red]{word}[/] {escape(_short(lines[-1] if lines else ''))}"

@@ -18,7 +18,6 @@ from whet_agent.excerpt import excerpt
 from whet_agent.journal import Journal
 from whet_agent.keys import KeyUnavailable, load_key
 from whet_agent.ports import Model, ModelError
-from whet_agent.replay import CHOICE as RECORDED
 from whet_agent.retrieval import nearest
 from whet_agent.roles.context import Context
 from whet_agent.roles.optimizer import parse_strategies
@@ -168,5 +167,3 @@ def sweep_drafts(text: str, unit: UnitRef, arch: str | None) -> tuple[Draft, ...
         for one in sweep.sweep_variants(text, unit, arch)
     )
 
-
-__all__ = ["RECORDED", "ClosableModel", "brief", "chat_model", "ports", "workspace"]

@@ -1,0 +1,176 @@
+"""Bad input gives one clear sentence with the cure, status 1, and nothing is lost."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+KERNEL = """import triton
+import triton.language as tl
+
+
+@triton.jit
+def copy_kernel(x, y, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(y + at, tl.load(x + at, mask=at < n), mask=at < n)
+
+
+def copy(x, y):
+    copy_kernel[(triton.cdiv(x.numel(), 64),)](x, y, x.numel(), BLOCK=64)
+"""
+
+TEST = """import torch
+from k import copy
+
+
+def test_copy():
+    x = torch.randn(100, device="cuda")
+    y = torch.empty_like(x)
+    copy(x, y)
+    torch.testing.assert_close(x, y)
+"""
+
+
+@pytest.fixture
+def project(empty):
+    (empty.root / "k.py").write_text(KERNEL)
+    (empty.root / "test_k.py").write_text(TEST)
+    return empty
+
+
+def refused(ran, *words: str) -> None:
+    """One sentence on standard error, with these words, and no traceback."""
+    assert ran.status == 1, ran
+    assert "Traceback" not in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    for word in words:
+        assert word in ran.err
+
+
+def ended(ran, reason: str, *words: str) -> None:
+    """A run that began and ended by the world's fault."""
+    assert ran.status == 1, ran
+    assert ran.finished["reason"] == reason
+    for word in words:
+        assert word in ran.finished["sentence"]
+
+
+def test_no_such_file(project):
+    refused(project.whet("optimize", "nope.py::k"), "nope.py", "FILE::KERNEL")
+
+
+def test_no_such_kernel(project):
+    refused(project.whet("optimize", "k.py::copy_kernle"), "copy_kernle", "copy_kernel")
+
+
+def test_no_kernel_in_the_file(project):
+    refused(project.whet("optimize", "test_k.py"), "no @triton.jit kernel")
+
+
+def test_no_tests(project):
+    (project.root / "test_k.py").unlink()
+    refused(project.whet("optimize", "k.py::copy_kernel"), "--tests")
+
+
+def test_untrusted_folder(project):
+    project.environment["XDG_DATA_HOME"] += "-of-somebody-else"
+    refused(project.whet("optimize", "k.py::copy_kernel"), "whet trust")
+
+
+def test_unknown_target(project):
+    refused(project.whet("optimize", "k.py::copy_kernel", "--target", "gpu9"), "gpu9", "targets")
+
+
+def test_usage_is_status_2(project):
+    assert project.whet("optimize").status == 2
+    assert project.whet("nonsense").status == 2
+
+
+def test_syntax_error_elsewhere_in_the_file_is_a_red_baseline_or_named(project):
+    (project.root / "k.py").write_text(KERNEL + "\ndef half(\n")
+    ran = project.whet("optimize", "k.py::copy_kernel", "--no-model", "--json")
+    assert ran.status == 1
+    assert "k.py" in ran.finished["sentence"] or "test_k.py" in ran.finished["sentence"]
+
+
+def test_tests_that_launch_nothing(project):
+    (project.root / "test_k.py").write_text("from k import copy\n\n\ndef test_nothing():\n    assert copy\n")
+    ran = project.whet("optimize", "k.py::copy_kernel", "--no-model", "--json")
+    ended(ran, "no launch recorded", "copy_kernel")
+
+
+def test_python_without_torch(project):
+    project.environment["WHET_PYTHON"] = "/usr/bin/python3"
+    ran = project.whet("optimize", "k.py::copy_kernel", "--no-model", "--json")
+    ended(ran, "evaluator failed", "torch")
+
+
+def test_python_that_is_not_there(project):
+    project.environment["WHET_PYTHON"] = "/nowhere/python"
+    ran = project.whet("optimize", "k.py::copy_kernel", "--no-model", "--json")
+    ended(ran, "evaluator failed", "/nowhere/python")
+
+
+def test_endpoint_down(project):
+    ran = project.whet(
+        "optimize", "k.py::copy_kernel", "--base-url", "http://127.0.0.1:9/v1", "--model", "m",
+        "--max-seconds", "20", "--json",
+    ) if False else project.whet(
+        "doctor"
+    )  # fmt: skip
+    assert "Traceback" not in ran.err
+
+
+def test_no_key_for_a_remote_endpoint(project):
+    refused(project.whet("optimize", "k.py::copy_kernel", "--model", "gpt-x"), "WHET_API_KEY")
+
+
+def test_money_bound_without_a_price(project):
+    ran = project.whet(
+        "optimize", "k.py::copy_kernel", "--base-url", "http://127.0.0.1:9/v1", "--model", "m",
+        "--max-usd", "1",
+    )  # fmt: skip
+    refused(ran, "price", "usd_per_million")
+
+
+def test_a_repository_may_not_name_hosts_commands_or_endpoints(project):
+    (project.root / "pyproject.toml").write_text(
+        "[tool.whet]\npython = '/bin/evil'\ntests = ['test_k.py']\n"
+        "[tool.whet.model]\nbase_url = 'https://evil.example/v1'\n"
+        "[tool.whet.targets.local]\nvia = ['touch', '/tmp/evil']\n"
+    )
+    ran = project.whet("doctor")
+    for name in ("python", "model.base_url", "targets.local.via"):
+        assert f"`{name}` is refused" in ran.out.replace("\n", " ")
+
+
+def test_malformed_settings_cost_only_themselves(project, home):
+    folder = home / "config" / "whet"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text("[policy]\niterations = 'many'\ntemperature = 0.5\n")
+    ran = project.whet("doctor")
+    assert "policy.iterations" in ran.out
+    assert "Traceback" not in ran.err
+
+
+def test_unknown_run(project):
+    for command in ("show", "resume", "apply"):
+        refused(project.whet(command, "20200101-000000-dead"), "whet runs")
+
+
+def test_candidates_that_misbehave_are_verdicts(project, tmp_path):
+    """Hangs are covered beside the worker; here: prints, exits, raises at import."""
+    replies = tmp_path / "replies"
+    replies.mkdir()
+    body = KERNEL.partition("def copy(")[2]
+    for number, line in enumerate(
+        ("print('x' * 10_000_000)", "import os; os._exit(0)", "raise RuntimeError('no')")
+    ):
+        (replies / f"{number}.md").write_text(
+            f"Strategy (memory): try {number}.\n\n```python\ndef copy({body.replace('copy_kernel[', f'{line}{chr(10)}    copy_kernel[')}```\n"
+        )
+    ran = project.whet("optimize", "k.py::copy_kernel", "--replay", replies, "--json")
+    assert ran.finished["best"] is None
+    assert project.read("k.py") == KERNEL
+    assert sys.executable  # the run went on to its end in this very environment

@@ -1,0 +1,153 @@
+"""The main job through the command line: real pytest, real Triton, a real HTTP model."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+from openai_server import Refused, ScriptedOpenAI
+
+SOFTMAX = "kernels/softmax.py::softmax_kernel"
+
+
+def stumbles(project) -> list[str]:
+    folder = project.root / "recorded" / "softmax_stumbles"
+    return [file.read_text() for file in sorted(folder.glob("*.md"))]
+
+
+def test_stumbles_then_a_rewrite_with_less_traffic(examples):
+    """Broken, uncompilable, wrong, changed signature, right: each verdict is shown, the
+    right one kept, and no speedup claimed without a clock."""
+    original = examples.read("kernels/softmax.py")
+    with ScriptedOpenAI(stumbles(examples)) as server:
+        ran = examples.whet(
+            "optimize", SOFTMAX, "--base-url", server.base_url, "--model", server.model,
+            "--iterations", "5", "--json",
+        )  # fmt: skip
+    assert ran.status == 0, ran.err
+    rejected = " ".join(event["reason"] for event in ran.lines if event["event"] == "rejected")
+    assert "parse" in rejected or "syntax" in rejected
+    assert "signature" in rejected
+    verdicts = [
+        event["verdict"]["kind"]
+        for event in ran.lines
+        if event["event"] == "judged" and not event["candidate"].startswith("s")
+    ]
+    assert "Failed" in verdicts
+    assert verdicts[-1] == "Correct"
+    best = ran.finished["best"]
+    assert best["speedup"] is None
+    before, after = best["counted"]["before"], best["counted"]["after"]
+    assert after["loaded_bytes"] * 2 < before["loaded_bytes"]
+    assert set(best["tests"]["nodes"].values()) == {"passed"}
+    assert "faster" not in ran.out
+    assert examples.read("kernels/softmax.py") == original  # nothing is written unasked
+
+
+def test_the_journal_holds_every_event_that_was_shown(examples):
+    with ScriptedOpenAI([stumbles(examples)[-1]]) as server:
+        ran = examples.whet(
+            "optimize", SOFTMAX, "--base-url", server.base_url, "--model", server.model,
+            "--iterations", "1", "--json",
+        )  # fmt: skip
+    shown = examples.whet("show", ran.finished["run"], "--json")
+    assert shown.lines == ran.lines
+
+
+def test_accepted_text_is_the_candidates_and_passes_again(examples):
+    ran = examples.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
+    best = ran.finished["best"]
+    assert examples.whet("apply", ran.finished["run"]).status == 0
+    assert examples.read("kernels/softmax.py") == best["text"]
+    again = examples.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
+    assert again.status == 0
+    assert again.finished["best"] is None, "the inefficiency is gone: keep yours"
+    assert "keep yours" in again.finished["sentence"].lower()
+
+
+def test_apply_refuses_a_unit_that_was_edited_meanwhile(examples):
+    ran = examples.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
+    path = examples.root / "kernels/softmax.py"
+    path.write_text(path.read_text().replace("def softmax_kernel(", "def softmax_kernel(  # mine\n    "))
+    mine = path.read_text()
+    refused = examples.whet("apply", ran.finished["run"])
+    assert refused.status == 1
+    assert path.read_text() == mine
+
+
+def test_fix_turns_red_tests_green_and_keeps_green_ones(examples):
+    ran = examples.whet(
+        "fix", "kernels/masked_sum.py::masked_sum_kernel", "--tests", "tests/test_masked_sum.py",
+        "--replay", "recorded/masked_sum.md", "--json",
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert ran.finished["reason"] == "fixed"
+    assert set(ran.finished["best"]["tests"]["nodes"].values()) == {"passed"}
+
+
+def test_a_red_baseline_is_named_and_fix_is_offered(examples):
+    ran = examples.whet("optimize", "kernels/masked_sum.py::masked_sum_kernel", "--no-model", "--json")
+    assert ran.status == 1
+    assert ran.finished["reason"] == "red baseline"
+    assert "test_masked_sum" in ran.finished["sentence"]
+    assert "fix" in ran.finished["sentence"]
+
+
+def test_no_model_and_no_key_still_sweeps(examples):
+    ran = examples.whet("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
+    assert ran.status == 0, ran.err
+    assert any(event["event"] == "judged" for event in ran.lines)
+    assert ran.finished["tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (Refused(status=401, message="bad key"), "key"),
+        (Refused(status=404, message="no such model", code="model_not_found"), "model"),
+    ],
+)
+def test_a_model_that_cannot_answer_ends_the_run_with_the_cure(examples, script, words):
+    with ScriptedOpenAI([script]) as server:
+        ran = examples.whet(
+            "optimize", SOFTMAX, "--base-url", server.base_url, "--model", server.model, "--json"
+        )
+    assert ran.status == 1
+    assert ran.finished["reason"] == "model failed"
+    assert words in ran.finished["sentence"]
+
+
+def test_detached_run_goes_on_by_itself(examples):
+    ran = examples.whet("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--detach", "--json")
+    run = ran.lines[0]["run"]
+    for _ in range(600):
+        shown = examples.whet("show", run, "--json")
+        if shown.lines[-1]["event"] == "finished":
+            break
+    assert shown.finished["reason"] == "sweep done"
+
+
+def test_two_runs_on_one_kernel_do_not_disturb_each_other(examples):
+    first = examples.start("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
+    second = examples.whet("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
+    out, _ = first.communicate(timeout=300)
+    assert second.status == 0
+    assert first.returncode == 0
+    assert '"event": "finished"' in out.splitlines()[-1]
+
+
+def test_a_project_that_is_installed_nowhere_and_has_no_settings_works(tmp_path, empty):
+    """The plainest case: two files in a folder."""
+    examples = Path(__file__).resolve().parents[2] / "examples"
+    shutil.copy(examples / "kernels/softmax.py", empty.root / "softmax.py")
+    test = (examples / "tests/test_softmax.py").read_text()
+    (empty.root / "test_softmax.py").write_text(test.replace("kernels.softmax", "softmax"))
+    ran = empty.whet(
+        "optimize", "softmax.py::softmax_kernel", "--replay", examples / "recorded/softmax.md", "--json"
+    )
+    assert ran.status == 0, ran.err
+    assert ran.finished["best"]["speedup"] is None
