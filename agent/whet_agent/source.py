@@ -23,7 +23,7 @@ from whet_agent.module import Module, Placed
 from whet_agent.reading import summarize
 from whet_agent.scopes import Chunk, Definition
 from whet_agent.splice import Conflict, Spliced, splice_unit
-from whet_agent.syntax import normalized_bytes, parse_tree, top_level
+from whet_agent.syntax import edit_tree, normalized_bytes, parse_tree, top_level
 from whet_evaluator.worker.records import UnitRef
 
 __all__ = [
@@ -106,7 +106,7 @@ class Document:
     def _load(self, text: str) -> None:
         source = normalized_bytes(text)
         if self._tree is not None:
-            _edit_tree(self._tree, self._source, source)
+            edit_tree(self._tree, self._source, source)
         self._tree = parse_tree(source, self._tree)
         self.text = text
         self._source = source
@@ -280,33 +280,3 @@ def splice(
 def _member(placed: Placed) -> Member:
     start, end = placed.span
     return Member(qualname=placed.definition.qualname, start=start, end=end, line=placed.line)
-
-
-def _edit_tree(tree: Tree, old: bytes, new: bytes) -> None:
-    """Tells the tree what was replaced, as one span between the common ends."""
-    start = _common_prefix(old, new)
-    limit = min(len(old), len(new)) - start
-    tail = _common_prefix(old[::-1], new[::-1], limit)
-    old_end, new_end = len(old) - tail, len(new) - tail
-    tree.edit(
-        start_byte=start, old_end_byte=old_end, new_end_byte=new_end,
-        start_point=_point(old, start), old_end_point=_point(old, old_end),
-        new_end_point=_point(new, new_end),
-    )  # fmt: skip
-
-
-def _common_prefix(left: bytes, right: bytes, limit: int | None = None) -> int:
-    """Length of the longest common prefix, by bisection: slices compare at memory speed."""
-    low, high = 0, min(len(left), len(right)) if limit is None else limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left[low:middle] == right[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _point(source: bytes, offset: int) -> tuple[int, int]:
-    last = source.rfind(b"\n", 0, offset)
-    return source.count(b"\n", 0, offset), offset - last - 1

@@ -39,3 +39,33 @@ def top_level(tree: Tree) -> Iterator[Node]:
             stack.extend(reversed(node.children))
         elif node.is_named and node.type != "comment":
             yield node
+
+
+def edit_tree(tree: Tree, old: bytes, new: bytes) -> None:
+    """Tells the tree what was replaced, as one span between the common ends."""
+    start = _common_prefix(old, new)
+    limit = min(len(old), len(new)) - start
+    tail = _common_prefix(old[::-1], new[::-1], limit)
+    old_end, new_end = len(old) - tail, len(new) - tail
+    tree.edit(
+        start_byte=start, old_end_byte=old_end, new_end_byte=new_end,
+        start_point=_point(old, start), old_end_point=_point(old, old_end),
+        new_end_point=_point(new, new_end),
+    )  # fmt: skip
+
+
+def _common_prefix(left: bytes, right: bytes, limit: int | None = None) -> int:
+    """Length of the longest common prefix, by bisection: slices compare at memory speed."""
+    low, high = 0, min(len(left), len(right)) if limit is None else limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if left[low:middle] == right[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _point(source: bytes, offset: int) -> tuple[int, int]:
+    last = source.rfind(b"\n", 0, offset)
+    return source.count(b"\n", 0, offset), offset - last - 1
