@@ -371,12 +371,14 @@ def report(runs: int) -> str:
         "",
         INTRODUCTION,
         "",
-        (f"Assumed: reply usable {dice.p_usable:.0%}, compiles {dice.p_compiles:.0%}, correct "
-        f"given compiles {dice.p_correct_given_compiles:.0%}, fixed by a debug turn "
-        f"{dice.p_fixed_given_trace:.0%}; a correct candidate's cost is its parent's divided by "
-        f"a log-normal factor (median {dice.gain_median}, sigma {dice.gain_sigma}), never below "
-        f"1/{dice.gain_ceiling:g} of the original's. {runs} seeds a line. Made by "
-        "`python benchmarks/policy_simulation.py --write`."),
+        (
+            f"Assumed: reply usable {dice.p_usable:.0%}, compiles {dice.p_compiles:.0%}, correct "
+            f"given compiles {dice.p_correct_given_compiles:.0%}, fixed by a debug turn "
+            f"{dice.p_fixed_given_trace:.0%}; a correct candidate's cost is its parent's divided by "
+            f"a log-normal factor (median {dice.gain_median}, sigma {dice.gain_sigma}), never below "
+            f"1/{dice.gain_ceiling:g} of the original's. {runs} seeds a line. Made by "
+            "`python benchmarks/policy_simulation.py --write`."
+        ),
         "",
         *table("Sequential scaling, one trajectory", "iterations", list(sequential), runs),
         *table("Parallel scaling, four iterations each", "trajectories", list(parallel), runs),
