@@ -148,3 +148,21 @@ def test_nodes_past_the_interpreter_budget_are_named_not_run(tmp_path: Path) -> 
     )
     assert result["too_slow"] == ["test_it.py::test_a", "test_it.py::test_b"]
     assert outcomes(result) == {"test_a": "not run", "test_b": "not run"}
+
+
+def test_a_test_far_past_the_interpreter_budget_ends_alone(tmp_path: Path) -> None:
+    text = (
+        "import k\n"
+        "def test_before(): pass\n"
+        "def test_endless():\n"
+        "    try:\n"
+        "        while True: k.double(1)\n"
+        "    except Exception: pass\n"
+        "def test_after(): pass\n"
+    )
+    result = stage(
+        tmp_path, {"test_it.py": text}, nodes=["test_it.py"], mode="interpret", budget_s=1.0
+    )
+    assert result["too_slow"] == ["test_it.py::test_endless", "test_it.py::test_after"]
+    expected = {"test_before": "passed", "test_endless": "not run", "test_after": "not run"}
+    assert outcomes(result) == expected

@@ -10,6 +10,7 @@ tests elsewhere, stop early or write outside the scratch is switched off.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,6 +21,8 @@ from . import interpret, limits, overlay, records, report
 from .protocol import to_json
 from .record import Recorder
 
+GRACE_S = 10.0
+"""A test that started within the budget may run this long past it."""
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _hook: Callable[..., Callable[[_Function], _Function]] = pytest.hookimpl
 
@@ -166,8 +169,23 @@ class _Session:
         return True
 
     @_hook(hookwrapper=True)
+    def pytest_runtest_call(self, item: Any) -> Any:
+        """Ends a test that runs far past the interpreter's budget, rather than all of them."""
+        if self._ends_at is None:
+            yield
+            return
+        signal.signal(signal.SIGALRM, _raise_too_slow)
+        signal.setitimer(signal.ITIMER_REAL, self._ends_at - time.monotonic() + GRACE_S)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @_hook(hookwrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
         result = yield
+        if call.excinfo is not None and call.excinfo.errisinstance(_TooSlow):
+            self.too_slow.append(item.nodeid)
         if call.excinfo is not None:
             result.get_result().whet_tensors = report.tensors_of(call.excinfo, item)
 
@@ -176,6 +194,14 @@ class _Session:
         if self._job["mode"] == "interpret":
             found = limits.explain(str(report.longrepr) if report.failed else None)
             self._uncovered[report.nodeid] = self._uncovered.get(report.nodeid) or found
+
+
+class _TooSlow(BaseException):
+    """Not an `Exception`, so that neither the interpreter nor a test takes it for its own."""
+
+
+def _raise_too_slow(*_: Any) -> None:
+    raise _TooSlow("past the interpreter's time budget")
 
 
 def _selects(demanded: str, nodeid: str) -> bool:
