@@ -18,6 +18,7 @@ from whet_server.documents import Buffer, Documents
 from whet_server.red import RedTests
 from whet_server.reporter import Reporter
 from whet_server.runs import Run, Runs
+from whet_server.testmaps import TestMaps
 from whet_server.to_lsp import Client
 from whet_server.views import Finding, KernelState, KernelView, Place, Span, TargetView
 
@@ -45,7 +46,7 @@ class Session:
         self._red = RedTests()
         self._published: dict[str, tuple[Finding, ...]] = {}
         self._status: dict[str, Any] | None = None
-        self._tests: dict[tuple[Path, str], asyncio.Task[tuple[str, ...]]] = {}
+        self._tests = TestMaps()
         self._streaming: set[asyncio.Task[None]] = set()
 
     # What features read.
@@ -64,7 +65,13 @@ class Session:
         word = buffer.word_at(place)
         for kernel in buffer.kernels:
             if kernel.first_line <= place.line <= kernel.line or kernel.name == word:
-                await self._find_tests(buffer, kernel)
+                await self._tests.find(
+                    self.root_of(buffer.path),
+                    buffer.path,
+                    kernel.qualname,
+                    {b.path: b.text for b in self.documents},
+                    timeout_s=HOVER_S,
+                )
                 return self._state(buffer, kernel)
         return None
 
@@ -101,7 +108,7 @@ class Session:
 
     def forget_tests(self) -> None:
         """A file was saved: the map of tests may be another one now."""
-        self._tests = {key: task for key, task in self._tests.items() if not task.done()}
+        self._tests.forget()
 
     async def settings_changed(self, options: dict[str, Any]) -> None:
         """Runs at work keep the settings they began with."""
@@ -175,7 +182,7 @@ class Session:
             runs=views,
             red=red,
             red_stale=stale,
-            tests=self._known_tests(buffer, kernel),
+            tests=self._tests.known(buffer.path, kernel.qualname),
         )
 
     def _red_states(self, buffer: Buffer) -> tuple[KernelState, ...]:
@@ -184,26 +191,6 @@ class Session:
             for kernel in buffer.kernels
             if self._red.knows(buffer.path, kernel.qualname)
         )
-
-    async def _find_tests(self, buffer: Buffer, kernel: KernelView) -> None:
-        """Begins to read the static map in a thread and waits for it, but not for long."""
-        key = (buffer.path, kernel.qualname)
-        if key not in self._tests:
-            work = asyncio.to_thread(
-                _static_tests,
-                self.root_of(buffer.path),
-                buffer.path,
-                kernel.qualname,
-                {b.path: b.text for b in self.documents},
-            )
-            self._tests[key] = asyncio.create_task(work)
-        await asyncio.wait({self._tests[key]}, timeout=HOVER_S)
-
-    def _known_tests(self, buffer: Buffer, kernel: KernelView) -> tuple[str, ...] | None:
-        task = self._tests.get((buffer.path, kernel.qualname))
-        if task is None or not task.done() or task.cancelled() or task.exception():
-            return None
-        return task.result()
 
     def _run_changed(self, run: Run) -> None:
         self._red.learn(run)
@@ -217,9 +204,3 @@ class Session:
             work = asyncio.create_task(stream(self.client, buffer, run))
             self._streaming.add(work)
             work.add_done_callback(self._streaming.discard)
-
-
-def _static_tests(root: Path, path: Path, kernel: str, texts: dict[Path, str]) -> tuple[str, ...]:
-    from whet_agent.testmap import static_tests
-
-    return static_tests(root, path, kernel, overlay=texts)

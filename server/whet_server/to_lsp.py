@@ -47,17 +47,19 @@ def range_of(buffer: Buffer, span: Span, encoding: str) -> lsp.Range:
     return lsp.Range(position(buffer, span.start, encoding), position(buffer, span.end, encoding))
 
 
-def whole_line(line: int) -> lsp.Range:
-    """The place where a line begins, where lenses are anchored: no columns to convert."""
-    return lsp.Range(lsp.Position(line, 0), lsp.Position(line, 0))
-
-
 def command(title: str, command: Command) -> lsp.Command:
     return lsp.Command(title=title, command=command.name, arguments=[command.argument])
 
 
-def lens(lens: Lens) -> lsp.CodeLens:
-    return lsp.CodeLens(range=whole_line(lens.line), command=command(lens.title, lens.command))
+def lens(lens: Lens) -> dict[str, Any]:
+    """A `CodeLens` where its line begins, as plain JSON: there are a thousand in a large file."""
+    place = {"line": lens.line, "character": 0}
+    does = {
+        "title": lens.title,
+        "command": lens.command.name,
+        "arguments": [lens.command.argument],
+    }
+    return {"range": {"start": place, "end": place}, "command": does}
 
 
 def action(

@@ -9,6 +9,7 @@ edit that it skipped; `refusing` refuses without a reason; `silent` never answer
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -181,11 +182,12 @@ class Editor:
     # Waiting.
 
     async def until(self, found: Callable[[], Any], what: str = "") -> Any:
-        """Waits until something that the server sent makes `found` true; its value."""
+        """Waits until `found` is true; its value. Looks at every message, and now and then."""
         async with asyncio.timeout(LIMIT_S):
             while not (value := found()):
                 self._news.clear()
-                await self._news.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), 0.2)
         return value
 
     async def finished(self, run: str) -> dict[str, Any]:

@@ -44,18 +44,15 @@ def cost(loaded: int | None, *, vgprs: int | None = None, arch: str | None = "gf
     )  # fmt: skip
 
 
-def test_outcome(outcome: str = "passed", **changes: Any) -> TestOutcome:
+def outcome_of(outcome: str = "passed", **changes: Any) -> TestOutcome:
     fields = {"nodeid": "tests/test_scale.py::test_scale", "outcome": outcome, "seconds": 0.1}
     return TestOutcome(**{**fields, **changes})
-
-
-test_outcome.__test__ = False  # a builder, whatever pytest makes of its name
 
 
 def best(faster: Speedup | None = None, **changes: Any) -> Best:
     plain = Best(
         candidate="c3", text="new", original_text="old", label="memory", strategy="One pass.",
-        speedup=faster, cost_before=None, cost_after=None, tests=(test_outcome(),),
+        speedup=faster, cost_before=None, cost_after=None, tests=(outcome_of(),),
     )  # fmt: skip
     return attrs.evolve(plain, **changes)
 

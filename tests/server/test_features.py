@@ -8,7 +8,7 @@ import server_values as v
 from whet_server import features, hover
 from whet_server.views import Command, KernelState, RunOffer, TargetView
 
-RED = v.test_outcome("failed", detail="E   boom\nE   AssertionError: not close")
+RED = v.outcome_of("failed", detail="E   boom\nE   AssertionError: not close")
 BUSY = v.run(state="running", summary=v.summary(state="running", reason=None))
 
 
@@ -161,15 +161,15 @@ def test_red_tests_stand_at_the_kernels_name():
         "tests/test_scale.py::test_scale failed: E   AssertionError: not close",
     )
     check_findings(
-        v.state(red=(v.test_outcome("error"),), red_stale=True),
+        v.state(red=(v.outcome_of("error"),), red_stale=True),
         "tests/test_scale.py::test_scale broke (the kernel changed since; run its tests again)",
     )
 
 
 def test_only_the_codes_own_failures_are_red():
-    fine = [v.test_outcome(o) for o in ("passed", "skipped", "xfailed", "xpassed", "not run")]
-    limit = v.test_outcome("failed", uncovered="bfloat16 is wrong on the interpreter")
-    broken = v.test_outcome("error")
+    fine = [v.outcome_of(o) for o in ("passed", "skipped", "xfailed", "xpassed", "not run")]
+    limit = v.outcome_of("failed", uncovered="bfloat16 is wrong on the interpreter")
+    broken = v.outcome_of("error")
     assert features.red_tests([*fine, limit, broken, RED]) == (broken, RED)
 
 

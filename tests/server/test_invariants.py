@@ -42,8 +42,12 @@ async def test_a_server_that_only_looks_loads_nothing_heavy(start, tmp_path):
     editor.open(uri, file.read_text())
     assert len(await editor.lenses(uri)) == 2
     assert "def k" in await editor.hover(uri, editor.position(editor.texts[uri], 35))
-    maps = Path(f"/proc/{editor.client._server.pid}/maps").read_text()
+    maps = maps_of(editor.client._server.pid)
     assert "tree_sitter" in maps  # the question is not vacuous
     for heavy in ("torch", "triton", "pydantic", "numpy", "_sqlite3"):
         assert f"/{heavy}" not in maps, heavy
     assert await editor.stop() == 0
+
+
+def maps_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text()

@@ -86,7 +86,7 @@ async def test_targets_do_not_wait_for_each_other():
 async def test_two_runs_on_one_kernel_are_refused_until_the_first_ends():
     world = World()
     first = world.submit("a")
-    with pytest.raises(UserError, match="already works on a .* cancel it"):
+    with pytest.raises(UserError, match=r"already works on a .* cancel it"):
         world.submit("a", target="gpu1")
     await world.end(first)
     assert world.submit("a").state == "running"
@@ -143,7 +143,7 @@ async def test_summaries_are_seen_as_they_come():
 async def test_test_runs_end_in_a_tally():
     world = World()
     run = world.submit("a")
-    outcomes = (v.test_outcome(), v.test_outcome("failed"), v.test_outcome())
+    outcomes = (v.outcome_of(), v.outcome_of("failed"), v.outcome_of())
     world.works["a"].end.set_result(outcomes)
     await asyncio.wait_for(run.task, 5)
     assert run.outcomes == outcomes
