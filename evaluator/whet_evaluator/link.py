@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import os
 import signal
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -119,8 +120,7 @@ class Link:
     async def _wait_or_kill(self) -> None:
         for number, patience_s in ((None, _CLOSE_S), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
             if number is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.process.pid, number)
+                _signal_group(self.process, number)
             try:
                 await asyncio.wait_for(self.process.wait(), patience_s)
             except TimeoutError:
@@ -253,6 +253,15 @@ class Link:
 
     def _last_words(self) -> str:
         return self._stderr.decode(errors="replace")
+
+
+def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Signals the prefix and what it started; on Windows, where there are no groups, ends it."""
+    with contextlib.suppress(ProcessLookupError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, number)
 
 
 def _compressed(manifest: Manifest, digest: str) -> bytes:

@@ -1,5 +1,5 @@
 """The life of a worker: noise before it, two at once, silence, murder, and what it leaves."""
-# ruff: noqa: ASYNC220, ASYNC221 - a test may block its own loop: nothing else runs in it
+# ruff: noqa: ASYNC220, ASYNC221, ASYNC240 - a test may block its own loop: nothing else runs in it
 
 from __future__ import annotations
 
@@ -485,3 +485,57 @@ async def test_close_may_be_called_twice_and_before_open():
     worker = WorkerEvaluator(Target(python=PYTHON))
     await worker.close()
     await worker.close()
+
+
+# ---- where things are missing ---------------------------------------------------------
+
+
+async def test_a_full_disk_is_one_sentence(project, worker_tmp, tmp_path):
+    mount = (
+        f'mount -t tmpfs -o size=4m none {tmp_path}/small && exec env TMPDIR={tmp_path}/small "$@"'
+    )
+    (tmp_path / "small").mkdir()
+    via = ("unshare", "-Urm", "sh", "-c", mount, "sh")
+    if subprocess.run([*via, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no user namespaces here")
+    project.write("weights.bin", "w" * (5 << 20))
+    async with WorkerEvaluator(Target(name="full", via=via, python=PYTHON)) as worker:
+        with pytest.raises(EvaluatorError, match=r"the disk below .*small is full") as caught:
+            await worker.open(project.workspace())
+    assert caught.value.culprit == "target"
+
+
+async def test_a_thread_in_the_zygote_means_fresh_processes_and_is_said(
+    project, worker_tmp, tmp_path, monkeypatch
+):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    async with WorkerEvaluator(Target(python=PYTHON)) as worker:
+        facts = await worker.open(project.workspace())
+        ran = await worker.run_tests(("test_unit.py",), None, lambda _: None)
+    assert facts.slow_start is not None
+    assert "2 threads" in facts.slow_start
+    assert [test.outcome for test in ran.tests] == ["passed"]
+
+
+async def test_a_killed_zygote_is_replaced(project, worker, worker_tmp, processes_naming):
+    await worker.open(project.workspace())
+    before = await worker.run_tests(("test_unit.py",), None, lambda _: None)
+    zygotes = [
+        pid
+        for pid in processes_naming(f"{worker_tmp}/whet-worker-")
+        if b"zygote.serve(" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    assert zygotes
+    for pid in zygotes:
+        os.kill(pid, signal.SIGKILL)
+    for _ in range(2):
+        ran = await worker.run_tests(("test_unit.py",), None, lambda _: None)
+        assert [test.outcome for test in ran.tests] == [test.outcome for test in before.tests]
+    again = processes_naming(f"{worker_tmp}/whet-worker-")
+    assert set(again) - set(zygotes)

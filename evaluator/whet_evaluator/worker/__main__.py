@@ -60,8 +60,7 @@ def main() -> None:
     """Runs until the host goes. The entry of the shipped package."""
     incoming, outgoing = _take_descriptors()
     package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    with contextlib.suppress(OSError):
-        isolation.become_subreaper()
+    isolation.become_subreaper()
     home = folders.make_home(package_root)
     try:
         asyncio.run(_Worker(home, package_root).serve(incoming, outgoing))
@@ -263,7 +262,7 @@ class _Stages:
         now = time.monotonic()
         if name == stage and now - at < _PROGRESS_S:
             return
-        self._last = (stage, now)
+        self._last = (stage, now if detail else 0.0)  # the first detail is never dropped
         self._worker.say_stage(
             Stage(id=self._id, stage=stage, detail=detail, done=done, total=total)
         )

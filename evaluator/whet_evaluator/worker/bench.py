@@ -28,6 +28,7 @@ _PROBE_S = 10.0
 _GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 _MAX_CPU_LANES = 4
 _MAX_GPU_LANES = 4
+_MAX_RESTARTS = 3
 _BYTES_PER_GPU_LANE = 16 << 30
 
 
@@ -48,13 +49,17 @@ class Bench:
         self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": 1, "gpu_timing": 1})
         self._zygotes: dict[bool, asyncio.Task[Zygote]] = {}
         self._n_orders = 0
+        self._n_restarts = 0
         self._learned: tuple[Any, ...] | None = None
         self._wanted_device = "auto"
 
     async def learn(self, request: Open) -> None:
         """Asks this host for its facts, unless they are known for this environment and device."""
         wanted = (sorted(request.env.items()), request.device)
-        if self._learned == wanted:
+        complete = self.facts is not None and None not in (
+            self.facts.torch, self.facts.triton, self.facts.pytest,
+        )  # fmt: skip
+        if self._learned == wanted and complete:  # what was missing may be installed by now
             return
         self.stop_zygotes()
         self._learned = None
@@ -153,6 +158,10 @@ class Bench:
     def _zygote_task(self, *, interpret: bool) -> asyncio.Task[Zygote]:
         """The zygote for either kind of triton; started at most once. `compile` and `device`
         stages share one: what differs between them is set after the fork."""
+        known = self._zygotes.get(interpret)
+        if known is not None and _died(known) and self._n_restarts < _MAX_RESTARTS:
+            self._n_restarts += 1
+            del self._zygotes[interpret]
         if interpret not in self._zygotes:
             self._zygotes[interpret] = asyncio.ensure_future(
                 self._start_zygote(interpret=interpret)
@@ -166,7 +175,7 @@ class Bench:
         home = {"HOME": self._env["HOME"]} if "HOME" in self._env else {}
         env = {**self._stand().process_env(interpret=interpret), **private, **home}
         del env["PYTHONPYCACHEPREFIX"]  # it would hide the bytecode of torch itself
-        os.makedirs(env["TMPDIR"])
+        os.makedirs(env["TMPDIR"], exist_ok=True)
         zygote = Zygote(self._package_root, folder, env)
         try:
             await zygote.start()
@@ -249,6 +258,11 @@ def checked_env(env: Mapping[str, str]) -> dict[str, str]:
                 "read it; remove it from env",
             )
     return dict(env)
+
+
+def _died(starting: asyncio.Task[Zygote]) -> bool:
+    """Whether a zygote that had started was killed since."""
+    return starting.done() and not starting.cancelled() and starting.result().died
 
 
 def _cpu_lanes() -> int:

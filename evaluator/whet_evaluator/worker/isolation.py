@@ -9,6 +9,7 @@ the same user and pids in view, a candidate may still read what this user may re
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -85,14 +86,17 @@ def limit_resources(*, file_bytes: int) -> None:
 
 def die_with_parent(expected_parent: int) -> None:
     """SIGKILL when the parent dies; exits at once if it is dead already."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    with contextlib.suppress(OSError):  # a sandboxed kernel may lack it
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != expected_parent:
         os._exit(1)
 
 
 def become_subreaper() -> None:
-    """Orphans among our descendants become our children instead of init's."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    """Orphans among our descendants become our children instead of init's, where the
+    kernel can do that."""
+    with contextlib.suppress(OSError):
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _works_in_child(attempt: object) -> bool:

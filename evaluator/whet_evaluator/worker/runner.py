@@ -73,14 +73,20 @@ async def run_stage(
     a fresh process where that is None. Cancelling ends the child and waits until it is gone.
     """
     token = secrets.token_hex(16)
-    with contextlib.ExitStack() as stack:
-        files = _StageFiles(stack, {**order, "token": token}, order["log_dir"])
-        launch = files.descriptors
-        if zygote is None or not await zygote.fork(launch):
-            spawn_stage(launch, package_root, order["log_dir"], fresh_env)
-        files.close_theirs()
-        talk = _Talk(files, token, on_progress)
-        return await talk.wait(float(order["deadline_s"]))
+    for chosen in (zygote, None):
+        with contextlib.ExitStack() as stack:
+            files = _StageFiles(stack, {**order, "token": token}, order["log_dir"])
+            launch = files.descriptors
+            forked = chosen is not None and await chosen.fork(launch)
+            if not forked:
+                spawn_stage(launch, package_root, order["log_dir"], fresh_env)
+            files.close_theirs()
+            talk = _Talk(files, token, on_progress)
+            end = await talk.wait(float(order["deadline_s"]))
+        if chosen is None or not forked or talk.began:
+            return end
+        chosen.give_up_killed()  # it took the request to its grave: nothing ran yet
+    raise AssertionError("a fresh process is always the last resort")
 
 
 class _StageFiles:
@@ -130,6 +136,11 @@ class _Talk:
         self._answer: dict[str, Any] | None = None
         self._pending = bytearray()
         self._reports: dict[str, Any] = {}
+
+    @property
+    def began(self) -> bool:
+        """Whether a guardian ever said that it is there."""
+        return "guardian" in self._reports
 
     async def wait(self, deadline_s: float) -> StageEnd:
         loop = asyncio.get_running_loop()

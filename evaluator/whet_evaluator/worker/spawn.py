@@ -33,6 +33,8 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._gate = asyncio.Lock()
         self.why_not: str | None = None
+        self.died = False
+        """It had been of use and was killed: worth starting anew."""
         self.missing: list[str] = []
         self.threads = 0
 
@@ -70,10 +72,14 @@ class Zygote:
                 except BlockingIOError:
                     await asyncio.sleep(0.01)
                 except OSError:
-                    self.give_up("the preloaded process was killed, perhaps because memory ran out")
+                    self.give_up_killed()
                 else:
                     return True
         return False
+
+    def give_up_killed(self) -> None:
+        self.died = True
+        self.give_up("the preloaded process was killed, perhaps because memory ran out")
 
     def give_up(self, reason: str) -> None:
         self.why_not = reason
