@@ -49,6 +49,11 @@ class Apps:
         name = chosen or self._editor.get("target") or "local"
         return TargetView(name=name, arch=self._editor.get("arch") or _default_arch(name))
 
+    def streams(self, root: Path) -> bool:
+        """Whether improvements go in unasked, by the settings if they are loaded."""
+        app = self._apps.get(root)
+        return (app.loaded.settings.edits if app else self._editor.get("edits")) == "stream"
+
     async def reload(self, editor: dict[str, Any]) -> None:
         """Takes new settings: the façades are made anew when they are next needed."""
         self._editor = editor

@@ -35,7 +35,6 @@ class Session:
         self, client: Client, *, folders: tuple[Path, ...], options: dict[str, Any]
     ) -> None:
         self.client = client
-        self.options = options
         self.documents = Documents()
         self.runs = Runs(self._run_changed)
         self.apps = Apps(options)
@@ -112,7 +111,6 @@ class Session:
 
     async def settings_changed(self, options: dict[str, Any]) -> None:
         """Runs at work keep the settings they began with."""
-        self.options = options
         self.chosen_target = None
         if not self.runs.n_unfinished():
             await self.apps.reload(options)
@@ -200,7 +198,7 @@ class Session:
     def _stream(self, run: Run) -> None:
         """With `whet.edits = "stream"` each improvement goes in while the unit is the run's own."""
         buffer = self.documents.at(run.path)
-        if self.options.get("edits") == "stream" and buffer and is_due(buffer, run):
+        if buffer and self.apps.streams(self.root_of(run.path)) and is_due(buffer, run):
             work = asyncio.create_task(stream(self.client, buffer, run))
             self._streaming.add(work)
             work.add_done_callback(self._streaming.discard)
