@@ -11,7 +11,7 @@ stops, since it would have nothing to say.
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import json
 import os
 import shutil
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/examples_gpu.md")
     parser.add_argument("--whet", default="whet", help="the command to run")
     parser.add_argument("--arch", required=True, help="the device's own, such as sm_90")
+    parser.add_argument("--events", type=Path, help="a folder to keep every run's events in")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="whet-bench-") as folder:
         project = Path(folder) / "examples"
@@ -70,6 +71,9 @@ def measure(
         cwd=project, env=environment, stdout=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     seconds = time.monotonic() - began
+    if options.events:
+        options.events.mkdir(parents=True, exist_ok=True)
+        (options.events / f"{name}_{way}.jsonl").write_text(ran.stdout)
     events = [json.loads(line) for line in ran.stdout.splitlines()]
     facts = next(event["facts"] for event in events if event["event"] == "opened")
     if facts["mode"] != "device":
@@ -96,7 +100,7 @@ def write(path: Path, rows: list[str], facts: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         "# The examples on a GPU: sweep and recorded rewrite\n\n"
-        f"Measured {datetime.datetime.now(tz=datetime.UTC).date()} on {device['name']} "
+        f"Measured {dt.datetime.now(tz=dt.UTC).date()} on {device['name']} "
         f"({device['arch']}), torch {facts['torch']}, triton {facts['triton']}, "
         f"Python {facts['python']}, by `benchmarks/examples_gpu.py`. Speedups are original time "
         "over candidate time, geometric mean over the tests' own call shapes, with the interval "

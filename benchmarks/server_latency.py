@@ -155,7 +155,7 @@ def table(waits: dict[str, list[float]], *, n_lines: int, n_kernels: int) -> str
             f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, {processor()}, {os.cpu_count()} cores, "
             f"{platform.system()}, Python {platform.python_version()}; measured at the client's end of "
             f"the pipe on {n_lines:,} lines with {n_kernels} kernels; load average "
-            f"{os.getloadavg()[0]:.1f} at the end."
+            f"{os.getloadavg()[0]:.1f} at the end, niceness {os.nice(0)}."
         ),
         "",
         "| wait | median | p95 | goal for p95 | times |",

@@ -147,7 +147,7 @@ def table(servers: list[Server], starts: dict[str, list[Start]]) -> str:
             f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, {processor()}, "
             f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}; "
             f"measured: median of {n_runs} in turns after one that warms the file cache; load "
-            f"average {os.getloadavg()[0]:.1f} at the end."
+            f"average {os.getloadavg()[0]:.1f} at the end, niceness {os.nice(0)}."
         ),
         "",
         (

@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
+import datetime as dt
 import statistics
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from whet_agent.source import unit_of
 from whet_agent.sweep import sweep_variants
 from whet_evaluator.client import WorkerEvaluator
-from whet_evaluator.evaluation import Candidate, Progress, Target, Workspace
-from whet_evaluator.worker.records import Correct, Facts
+from whet_evaluator.evaluation import Candidate, OnProgress, Progress, Target, Workspace
+from whet_evaluator.worker.records import Correct, Facts, WorkerVerdict
 
+Judge = Callable[[Candidate, OnProgress], Awaitable[WorkerVerdict]]
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -43,7 +45,9 @@ def main() -> None:
 
 async def measure(options: argparse.Namespace) -> tuple[Facts, list, list]:
     root = ROOT / "examples"
-    unit = unit_of((root / "kernels/softmax.py").read_text(), "kernels/softmax.py", "softmax_kernel")
+    unit = unit_of(
+        (root / "kernels/softmax.py").read_text(), "kernels/softmax.py", "softmax_kernel"
+    )
     assert unit is not None
     async with WorkerEvaluator(Target(python=options.python, arch=options.arch)) as evaluator:
         facts = await evaluator.open(Workspace(root=root))
@@ -62,7 +66,7 @@ async def measure(options: argparse.Namespace) -> tuple[Facts, list, list]:
     return facts, warm, cold
 
 
-async def _time(judge, candidate: Candidate) -> tuple[float, float]:
+async def _time(judge: Judge, candidate: Candidate) -> tuple[float, float]:
     """Wall seconds until correctness is known, and of them those inside the tests."""
     began = time.monotonic()
     timing_began: list[float] = []
@@ -81,7 +85,7 @@ def table(facts: Facts, warm: list, cold: list) -> str:
     hardware = facts.devices[0].name if facts.devices else "no GPU (interpreter, CPU)"
     lines = [
         "# Turnaround of one candidate\n",
-        f"Measured {datetime.datetime.now(tz=datetime.UTC).date()} on {hardware}, torch {facts.torch}, "
+        f"Measured {dt.datetime.now(tz=dt.UTC).date()} on {hardware}, torch {facts.torch}, "
         f"triton {facts.triton}, Python {facts.python}, by `benchmarks/turnaround.py`; "
         f"{len(warm)} candidates of examples/kernels/softmax.py, both ways alternating in one run. "
         "Seconds, median (min to max).\n",

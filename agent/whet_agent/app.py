@@ -20,7 +20,7 @@ from whet_agent.drive import create, drive
 from whet_agent.events import Created, Event
 from whet_agent.journal import Journal, JournalError
 from whet_agent.ports import ModelError
-from whet_agent.project import UserError as UserError
+from whet_agent.project import UserError
 from whet_agent.replay import RecordedModel
 from whet_agent.report import RunSummary, step, summarise
 from whet_agent.settings import Loaded, load_settings

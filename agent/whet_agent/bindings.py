@@ -62,8 +62,10 @@ def is_top_level(node: Node) -> bool:
 
 def is_target(node: Node) -> bool:
     above = node.parent
-    return above is not None and above.type == "assignment" and (
-        above.child_by_field_name("left") == node
+    return (
+        above is not None
+        and above.type == "assignment"
+        and (above.child_by_field_name("left") == node)
     )
 
 
@@ -94,6 +96,8 @@ def definition_at(root: Node, start: int, end: int) -> Node | None:
     if node is not None and node.parent is not None and node.parent.type == "decorated_definition":
         node = node.parent
     return node
+
+
 def _bindings_of(name: str, function: Node) -> list[Node]:
     """Values assigned to a variable, and inner functions of that name (`def grid(meta)`)."""
     inner = [

@@ -198,7 +198,13 @@ class ChatModel:
                 retryable=True,
                 billed=False,
             ) from None
-        except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
+        except (
+            openai.OpenAIError,
+            httpx2.HTTPError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:
             raise self._without_secrets(chat_errors.explain(error, self._endpoint())) from None
         near = difflib.get_close_matches(self._settings.name, names, n=3, cutoff=0.3)
         return tuple(dict.fromkeys([*near, *names]))

@@ -7,7 +7,6 @@ cure; 2 for usage. Output for people is rich's; `--json` prints JSON lines only.
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -46,7 +45,9 @@ def main() -> None:
 
 
 @cli.command()
-def kernels(paths: Annotated[list[Path], typer.Argument(metavar="PATH...")], *, json_: Json = False) -> None:
+def kernels(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...")], *, json_: Json = False
+) -> None:
     """List the `@triton.jit` kernels below PATH. Imports nothing."""
     runs_command.kernels(paths, as_json=json_, console=_console())
 
@@ -63,9 +64,7 @@ def tests(
     """Which tests reach a kernel, confirmed by a recorded run."""
     chosen = Selector.parse(selector)
     app = _load(chosen.path, target=target, trust=trust)
-    _await(
-        runs_command.tests(app, chosen, record=not static, as_json=json_, console=_console())
-    )
+    _await(runs_command.tests(app, chosen, record=not static, as_json=json_, console=_console()))
 
 
 @cli.command("optimize", help="Make a kernel cheaper while its tests stay green.")
@@ -84,7 +83,9 @@ def loop(
     max_usd: Annotated[float | None, typer.Option(help="A hard bound on money.")] = None,
     arch: Annotated[str | None, typer.Option(help="Compile for this, e.g. gfx942.")] = None,
     replay: Replay = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Leave it running; print its id.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave it running; print its id.")
+    ] = False,
     trust: Trust = False,
     json_: Json = False,
 ) -> None:
@@ -101,7 +102,9 @@ def loop(
         runs_command.detach(app, task, replay=replay, as_json=json_, console=_console())
         return
     _await(
-        runs_command.follow(app, lambda *watch: app.start(task, *watch), as_json=json_, console=_console())
+        runs_command.follow(
+            app, lambda *watch: app.start(task, *watch), as_json=json_, console=_console()
+        )
     )
 
 
@@ -134,7 +137,11 @@ def resume(
     """Go on with a run that was stopped or killed."""
     root = Path(_load(Path.cwd() / "_").summary(run).root)
     app = _load(root / "_", trust=trust, replay=replay)
-    _await(runs_command.follow(app, lambda *watch: app.resume(run, *watch), as_json=json_, console=_console()))
+    _await(
+        runs_command.follow(
+            app, lambda *watch: app.resume(run, *watch), as_json=json_, console=_console()
+        )
+    )
 
 
 @cli.command()
@@ -177,9 +184,7 @@ def _node_ids(given: list[str], root: Path) -> tuple[str, ...]:
     for one in given:
         file, bar, rest = one.partition("::")
         here = Path(file).absolute()
-        if not (root / file).exists() and here.exists() and here.is_relative_to(root):
-            file = here.relative_to(root).as_posix()
-        elif Path(file).is_absolute() and here.is_relative_to(root):
+        if (not (root / file).exists() and here.exists() and here.is_relative_to(root)) or (Path(file).is_absolute() and here.is_relative_to(root)):
             file = here.relative_to(root).as_posix()
         found.append(file + bar + rest)
     return tuple(found)

@@ -196,9 +196,7 @@ def _hint(search: Search) -> str:
 # ---- unfit baselines -------------------------------------------------------------------
 
 
-def _unfit_to_fix(
-    search: Search, recorded: Recorded, red: tuple[TestOutcome, ...]
-) -> Stop | None:
+def _unfit_to_fix(search: Search, recorded: Recorded, red: tuple[TestOutcome, ...]) -> Stop | None:
     if red:
         return None
     green = green_nodes(recorded)

@@ -83,7 +83,9 @@ def _settings(loaded: Loaded) -> list[Check]:
 def _trust(loaded: Loaded, root: Path) -> Check:
     if loaded.trusted:
         return Check("trust", "ok", f"{root} is trusted: its tests may be run")
-    return Check("trust", "fails", f"{root} is not trusted, so nothing of it is run; {HOW_TO_TRUST}.")
+    return Check(
+        "trust", "fails", f"{root} is not trusted, so nothing of it is run; {HOW_TO_TRUST}."
+    )
 
 
 def _store(loaded: Loaded) -> Check:
@@ -109,7 +111,9 @@ async def _target(loaded: Loaded, target: Target, root: Path) -> list[Check]:
 
 
 def _facts(facts: Facts) -> list[Check]:
-    versions = f"Python {facts.python}, torch {facts.torch}, triton {facts.triton}, pytest {facts.pytest}"
+    versions = (
+        f"Python {facts.python}, torch {facts.torch}, triton {facts.triton}, pytest {facts.pytest}"
+    )
     checks = [Check("worker", "ok", f"{versions} on {facts.host}")]
     if facts.devices:
         names = ", ".join(f"{device.name} ({device.arch})" for device in facts.devices)
@@ -117,7 +121,8 @@ def _facts(facts: Facts) -> list[Check]:
     else:
         checks.append(
             Check(
-                "device", "note",
+                "device",
+                "note",
                 "no GPU here: tests run on Triton's interpreter and nothing is timed; "
                 "name a machine that has one under [targets] in your settings.",
             )  # fmt: skip

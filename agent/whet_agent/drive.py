@@ -71,9 +71,7 @@ async def drive(
 class _Loop:
     """One drive of one run. Holds the only mutable reference to the state."""
 
-    def __init__(
-        self, run: str, ports: Ports, sinks: tuple[Sink, ...], search: Search
-    ) -> None:
+    def __init__(self, run: str, ports: Ports, sinks: tuple[Sink, ...], search: Search) -> None:
         self._run = run
         self._ports = ports
         self._sinks = sinks
@@ -103,9 +101,7 @@ class _Loop:
             raise failure
         return self._search
 
-    async def _steps(
-        self, group: asyncio.TaskGroup, tasks: list[asyncio.Task[None]]
-    ) -> None:
+    async def _steps(self, group: asyncio.TaskGroup, tasks: list[asyncio.Task[None]]) -> None:
         while True:
             step = decide(self._search, self._ports.brief)
             if isinstance(step, Stop):
@@ -114,9 +110,7 @@ class _Loop:
                 await self._begin(start)
                 search = self._search
                 tasks.append(
-                    group.create_task(
-                        perform(start, search, self._ports, self._inbox.put_nowait)
-                    )
+                    group.create_task(perform(start, search, self._ports, self._inbox.put_nowait))
                 )
             message = await self._inbox.get()
             if isinstance(message, Fault):

@@ -34,6 +34,4 @@ def with_turns(search: Search, trajectory: int, turns: tuple[Turn, ...]) -> Sear
 
 def with_line(search: Search, trajectory: int, line: Trajectory) -> Search:
     lines = search.trajectories
-    return attrs.evolve(
-        search, trajectories=(*lines[:trajectory], line, *lines[trajectory + 1 :])
-    )
+    return attrs.evolve(search, trajectories=(*lines[:trajectory], line, *lines[trajectory + 1 :]))

@@ -158,9 +158,7 @@ def _opened(search: Search, facts: Facts) -> Search:
     if known is None or _evidence_base(known) == _evidence_base(facts):
         return search
     candidates = {
-        name: attrs.evolve(
-            tried, verdict=None, score=None, confirmation=None, confirmed_score=None
-        )
+        name: attrs.evolve(tried, verdict=None, score=None, confirmation=None, confirmed_score=None)
         for name, tried in search.candidates.items()
     }
     return attrs.evolve(search, recorded=None, candidates=candidates)
@@ -259,5 +257,3 @@ def _confirmed(search: Search, event: Confirmed) -> Search:
         confirmed_at=event.at,
     )
     return with_candidate(search, tried)
-
-

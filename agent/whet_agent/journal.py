@@ -177,9 +177,7 @@ class Journal:
         return None if is_gone(holder, heartbeat, now) else holder
 
     def _beat(self, run: str) -> None:
-        self._connection.execute(
-            "UPDATE lease SET heartbeat = ? WHERE run = ?", (time.time(), run)
-        )
+        self._connection.execute("UPDATE lease SET heartbeat = ? WHERE run = ?", (time.time(), run))
 
     def _release(self, run: str, holder: Holder) -> None:
         self._connection.execute(
@@ -256,7 +254,9 @@ def _parse(run: str, schema: int, text: str) -> Event:
     try:
         return parse_event(text)
     except ValueError as error:
-        raise JournalError(f"Run {run} holds a damaged event ({error}): begin a new run.") from error
+        raise JournalError(
+            f"Run {run} holds a damaged event ({error}): begin a new run."
+        ) from error
 
 
 def _cure(path: Path, error: sqlite3.Error | OSError) -> str:

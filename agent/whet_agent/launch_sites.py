@@ -12,7 +12,6 @@ DEFAULTS = {"num_warps": 4}
 """Triton's own on every backend, where a launch says nothing."""
 
 
-
 @attrs.frozen(kw_only=True)
 class Site:
     """One place: bytes `start` to `end` spell `value`; empty when it must be inserted.

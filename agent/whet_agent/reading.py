@@ -111,7 +111,7 @@ class _Reader:
             self.stack.append((target, scope, parent))
         return False
 
-    def assign(  # noqa: PLR0917 - one binding, all there is to know of it
+    def assign(
         self, name: str, refs: frozenset[str], made: Expr, node: Node, scope: Scope,
         owner: Definition | None,
     ) -> None:  # fmt: skip

@@ -50,12 +50,9 @@ def event_json(event: Event) -> dict[str, Any]:
 
 def unified_diff(path: str, old: str, new: str) -> str:
     """As `diff -u` writes it; lines end at `\\n` alone, so CRLF and form feeds survive."""
-    lines = difflib.unified_diff(
-        _lines(old), _lines(new), f"a/{path}", f"b/{path}", lineterm="\n"
-    )
+    lines = difflib.unified_diff(_lines(old), _lines(new), f"a/{path}", f"b/{path}", lineterm="\n")
     return "".join(
-        line if line.endswith("\n") else line + "\n\\ No newline at end of file\n"
-        for line in lines
+        line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines
     )
 
 
@@ -160,9 +157,7 @@ def _created_json(event: Created) -> dict[str, Any]:
 def _with_kinds(value: Any) -> Any:
     """Nested unions say their `kind`, as the worker's messages do."""
     if isinstance(value, dict):
-        return {
-            "kind" if key == "_type" else key: _with_kinds(item) for key, item in value.items()
-        }
+        return {"kind" if key == "_type" else key: _with_kinds(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_with_kinds(item) for item in value]
     return value

@@ -44,14 +44,12 @@ def kernels(paths: list[Path], *, as_json: bool, console: Console) -> None:
         paths, Path.cwd(), on_skip=lambda path, why: note.print(f"whet: {path} skipped: {why}")
     )
     if as_json:
-        print(json.dumps(rows))
+        _emit(rows)
         return
     table = Table("kernel", "place", "launchers", "tests", box=None, pad_edge=False)
     for row in rows:
         place = f"{row['file']}:{row['line']}"
-        table.add_row(
-            row["qualname"], place, ", ".join(row["launchers"]), str(len(row["tests"]))
-        )
+        table.add_row(row["qualname"], place, ", ".join(row["launchers"]), str(len(row["tests"])))
     console.print(table)
 
 
@@ -77,7 +75,7 @@ async def tests(
                  for one in recorded.too_slow]  # fmt: skip
     await app.close()
     if as_json:
-        print(json.dumps({"kernel": kernel.qualname, "static": list(static), "tests": rows}))
+        _emit({"kernel": kernel.qualname, "static": list(static), "tests": rows})
         return 0
     for row in rows:
         launched = {True: "launches it", False: "does not launch it", None: ""}[row.get("launches")]
@@ -94,9 +92,7 @@ async def follow(app: App, begin: Begin, *, as_json: bool, console: Console) -> 
     return 1 if summary.reason in _WORLDS_FAULTS else 0
 
 
-def detach(
-    app: App, task: Task, *, replay: Path | None, as_json: bool, console: Console
-) -> None:
+def detach(app: App, task: Task, *, replay: Path | None, as_json: bool, console: Console) -> None:
     """Stores the run and leaves it to a process of its own, which outlives this one."""
 
     async def store() -> str:
@@ -112,7 +108,7 @@ def detach(
         stderr=subprocess.DEVNULL, start_new_session=True, env=_with_model(task),
     )  # fmt: skip
     if as_json:
-        print(json.dumps({"event": "detached", "run": run}))
+        _emit({"event": "detached", "run": run})
     else:
         console.print(f"Run {run} goes on by itself; `whet show {run}` tells how far it is.")
 
@@ -122,7 +118,7 @@ def runs(app: App, root: Path | None, *, as_json: bool, console: Console) -> Non
     summaries = app.runs(root=root)
     live = {one.run for one in summaries if one.state == "running" and app.is_live(one.run)}
     if as_json:
-        print(json.dumps([_run_json(one, live) for one in summaries]))
+        _emit([_run_json(one, live) for one in summaries])
     elif summaries:
         console.print(terminal.runs_table(summaries, live))
     else:
@@ -136,9 +132,9 @@ def show(app: App, run: str, *, as_json: bool, console: Console) -> None:
     if as_json:
         for event in events:
             if not isinstance(event, Finished):
-                print(json.dumps(event_json(event)))
+                _emit(event_json(event))
         if summary.state == "finished":
-            print(json.dumps(finished_json(summary)))
+            _emit(finished_json(summary))
         return
     console.print(markdown(summary, events), markup=False, soft_wrap=True)
 
@@ -148,7 +144,9 @@ def apply(app: App, run: str, *, console: Console) -> None:
     summary = app.summary(run)
     path = Path(summary.root) / summary.path
     if summary.best is None:
-        raise UserError(f"Run {summary.run} has nothing to apply: {summary.sentence or 'it goes on'}")
+        raise UserError(
+            f"Run {summary.run} has nothing to apply: {summary.sentence or 'it goes on'}"
+        )
     encoding, now = _load(path)
     match splice(now, summary.best.original_text, summary.best.text, summary.kernel):
         case Spliced(text=text):
@@ -173,12 +171,12 @@ async def _on_terminal(begin: Begin, console: Console) -> RunSummary:
 async def _json_lines(begin: Begin) -> RunSummary:
     def on_event(_run: str, event: Event, _summary: RunSummary) -> None:
         if not isinstance(event, Finished):
-            print(json.dumps(event_json(event)), flush=True)
+            _emit(event_json(event))
 
     handle = begin(on_event, None)
     with _cancelled_by_signals(handle):
         summary = await handle.wait()
-    print(json.dumps(finished_json(summary)), flush=True)
+    _emit(finished_json(summary))
     return summary
 
 
@@ -202,6 +200,12 @@ def _cancelled_by_signals(handle: RunHandle) -> Iterator[None]:
         with contextlib.suppress(NotImplementedError):
             for number in numbers:
                 loop.remove_signal_handler(number)
+
+
+def _emit(value: Any) -> None:
+    """One line of JSON, at once: a program may be reading along."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
 
 
 def _with_model(task: Task) -> dict[str, str]:

@@ -157,7 +157,9 @@ def _judges(search: Search) -> tuple[Start, ...]:
     waiting = [
         tried
         for tried in search.candidates.values()
-        if tried.id != ORIGINAL and tried.verdict is None and not _flies(search, f"{tried.id}.judge")
+        if tried.id != ORIGINAL
+        and tried.verdict is None
+        and not _flies(search, f"{tried.id}.judge")
     ]
     return tuple(
         StartJudge(

@@ -71,9 +71,7 @@ def environment_source(environ: Mapping[str, str]) -> Source:
             values[name] = _from_text(name, environ[variable])
         elif variable not in OTHER_VARIABLES and (near := _near(variable, names)):
             problems.append(f"{variable} is not a setting of Whet; did you mean {near}?")
-    return Source(
-        kind="environment", where="WHET_*", values=values, problems=tuple(problems)
-    )
+    return Source(kind="environment", where="WHET_*", values=values, problems=tuple(problems))
 
 
 def flag_source(flags: Mapping[str, Any]) -> Source:

@@ -130,9 +130,7 @@ def load_settings(
         setting_sources.environment_source(environ),
         setting_sources.flag_source(flags),
     )
-    merged = merge(
-        sources, root=root, trusted=trusted, user_file=user_file(environ)
-    )
+    merged = merge(sources, root=root, trusted=trusted, user_file=user_file(environ))
     python = _local_python(root, environ, merged)
     return Loaded(
         settings=_build(merged, python),

@@ -75,9 +75,7 @@ def _number_changes(found: Tunables, arch: str | None) -> Iterator[Plan]:
 def _choices(found: Tunables, arch: str | None) -> Iterator[Choice]:
     """Most promising first. Names that are no axis of this unit are dropped later."""
     sizes = [axis for axis in found.axes.values() if axis.is_size]
-    first = itertools.chain(
-        _dot_tiles(sizes) if found.has_dot else (), _common_moves(sizes, found)
-    )
+    first = itertools.chain(_dot_tiles(sizes) if found.has_dot else (), _common_moves(sizes, found))
     yield from itertools.islice(first, 6)
     yield from _in_turn(
         first,

@@ -5,7 +5,7 @@ Nothing here says *faster* of what no clock has measured: the words come from `w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,7 +20,6 @@ from whet_agent.events import (
     Confirmed,
     Created,
     Event,
-    Finished,
     Judged,
     Opened,
     Proposed,
@@ -40,7 +39,7 @@ class RunView:
         self._status = Status("starting", console=console)
         self._stage = ""
 
-    def __enter__(self) -> RunView:
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._status.start()
         return self
@@ -116,8 +115,6 @@ def _line(event: Event, summary: RunSummary) -> str:  # noqa: PLR0911 - a table
             return f"  model     [yellow]{escape(sentence)}[/]"
         case Answered(role=role, completion_tokens=tokens):
             return f"  [dim]model     {role}: {tokens} tokens[/]"
-        case Finished():
-            return ""
         case _:
             return ""
 

@@ -210,9 +210,7 @@ class ScriptedEvaluator:
     async def close(self) -> None:
         self.closed = True
 
-    def _look_up(
-        self, verdicts: Verdicts, candidate: Candidate
-    ) -> WorkerVerdict | EvaluatorError:
+    def _look_up(self, verdicts: Verdicts, candidate: Candidate) -> WorkerVerdict | EvaluatorError:
         if callable(verdicts):
             return verdicts(candidate)
         for key, verdict in verdicts.items():

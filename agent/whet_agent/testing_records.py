@@ -55,9 +55,9 @@ def passed(nodeid: str = NODE) -> TestOutcome:
     return TestOutcome(nodeid=nodeid, outcome="passed", seconds=0.1, kernels=("kernel",))
 
 
-def red(nodeid: str = NODE, detail: str = "assert 1 == 2", uncovered: str | None = None) -> (
-    TestOutcome
-):
+def red(
+    nodeid: str = NODE, detail: str = "assert 1 == 2", uncovered: str | None = None
+) -> TestOutcome:
     return TestOutcome(
         nodeid=nodeid, outcome="failed", seconds=0.1, detail=detail, uncovered=uncovered
     )
@@ -111,7 +111,11 @@ def timing(ratio: float, *, seed: int = 0, noise: float = 0.003) -> Timing:
         )
 
     case = Case(
-        name="case", method="events", state="warm", seed=seed, rounds=rounds(ratio),
+        name="case",
+        method="events",
+        state="warm",
+        seed=seed,
+        rounds=rounds(ratio),
         control=rounds(1.0),
     )
     return Timing(cases=(case,), environment={"device": "Scripted GPU"})

@@ -50,7 +50,10 @@ def default_store() -> Path:
 
 
 def _entry(folder: Path, root: Path) -> Path:
-    return folder / f"{hashlib.sha256(str(root).encode('utf-8', 'surrogateescape')).hexdigest()}.folder"
+    return (
+        folder
+        / f"{hashlib.sha256(str(root).encode('utf-8', 'surrogateescape')).hexdigest()}.folder"
+    )
 
 
 def _holds(folder: Path, root: Path) -> bool:

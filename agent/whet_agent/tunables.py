@@ -198,9 +198,7 @@ class _Finder:
             return None
         return sites
 
-    def _grid_sites(
-        self, name: str, node: Node, number: int, launch: _Launch
-    ) -> list[Site] | None:
+    def _grid_sites(self, name: str, node: Node, number: int, launch: _Launch) -> list[Site] | None:
         """Places in the grid that must change too; None if the grid would not follow."""
         if name not in self.reading.scales_program or name in self.reading.grouping:
             return []

@@ -146,7 +146,8 @@ def read_reply(text: str, finish_reason: str, original: str, unit: UnitRef) -> D
     """A reply's candidates, each as the text of the whole file."""
     parsed = reply.parse_reply(text, finish_reason, original, unit)
     drafts = tuple(
-        Draft(label=one.label, strategy=one.strategy, text=one.text_of_whole_file) for one in parsed.candidates
+        Draft(label=one.label, strategy=one.strategy, text=one.text_of_whole_file)
+        for one in parsed.candidates
     )
     return Drafts(drafts=drafts, problems=parsed.problems)
 
@@ -166,4 +167,3 @@ def sweep_drafts(text: str, unit: UnitRef, arch: str | None) -> tuple[Draft, ...
         Draft(label=one.label, strategy=one.strategy, text=one.text)
         for one in sweep.sweep_variants(text, unit, arch)
     )
-

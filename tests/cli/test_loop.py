@@ -72,7 +72,9 @@ def test_accepted_text_is_the_candidates_and_passes_again(examples):
 def test_apply_refuses_a_unit_that_was_edited_meanwhile(examples):
     ran = examples.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
     path = examples.root / "kernels/softmax.py"
-    path.write_text(path.read_text().replace("def softmax_kernel(", "def softmax_kernel(  # mine\n    "))
+    path.write_text(
+        path.read_text().replace("def softmax_kernel(", "def softmax_kernel(  # mine\n    ")
+    )
     mine = path.read_text()
     refused = examples.whet("apply", ran.finished["run"])
     assert refused.status == 1
@@ -90,7 +92,9 @@ def test_fix_turns_red_tests_green_and_keeps_green_ones(examples):
 
 
 def test_a_red_baseline_is_named_and_fix_is_offered(examples):
-    ran = examples.whet("optimize", "kernels/masked_sum.py::masked_sum_kernel", "--no-model", "--json")
+    ran = examples.whet(
+        "optimize", "kernels/masked_sum.py::masked_sum_kernel", "--no-model", "--json"
+    )
     assert ran.status == 1
     assert ran.finished["reason"] == "red baseline"
     assert "test_masked_sum" in ran.finished["sentence"]
@@ -122,7 +126,9 @@ def test_a_model_that_cannot_answer_ends_the_run_with_the_cure(examples, script,
 
 
 def test_detached_run_goes_on_by_itself(examples):
-    ran = examples.whet("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--detach", "--json")
+    ran = examples.whet(
+        "optimize", "kernels/flip.py::flip_kernel", "--no-model", "--detach", "--json"
+    )
     run = ran.lines[0]["run"]
     for _ in range(600):
         shown = examples.whet("show", run, "--json")
@@ -147,7 +153,11 @@ def test_a_project_that_is_installed_nowhere_and_has_no_settings_works(tmp_path,
     test = (examples / "tests/test_softmax.py").read_text()
     (empty.root / "test_softmax.py").write_text(test.replace("kernels.softmax", "softmax"))
     ran = empty.whet(
-        "optimize", "softmax.py::softmax_kernel", "--replay", examples / "recorded/softmax.md", "--json"
+        "optimize",
+        "softmax.py::softmax_kernel",
+        "--replay",
+        examples / "recorded/softmax.md",
+        "--json",
     )
     assert ran.status == 0, ran.err
     assert ran.finished["best"]["speedup"] is None

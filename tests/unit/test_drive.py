@@ -267,9 +267,7 @@ async def test_fix_goes_on_when_the_fix_is_not_borne_out(tmp_path):
 
 
 async def test_fix_without_a_model_says_what_it_needs(tmp_path):
-    _, events = await world.run(
-        tmp_path, world.task(goal="fix", model=None), evaluator=red_world()
-    )
+    _, events = await world.run(tmp_path, world.task(goal="fix", model=None), evaluator=red_world())
     assert finished(events).reason == "nothing to try"
     assert "--model" in finished(events).sentence
 
@@ -643,7 +641,8 @@ async def test_resumed_on_other_hardware_everything_is_judged_again(tmp_path):
         evaluator=ScriptedEvaluator(VERDICTS),
     )
     elsewhere = ScriptedEvaluator(
-        {"good": counted_verdict(1500)}, facts=dataclasses.replace(interpreter_facts(), triton="3.6.0")
+        {"good": counted_verdict(1500)},
+        facts=dataclasses.replace(interpreter_facts(), triton="3.6.0"),
     )
     journal = Journal(tmp_path / "runs.sqlite3")
     ports = world.ports(journal, model=ScriptedModel([""]), evaluator=elsewhere)

@@ -165,9 +165,7 @@ async def test_every_role_speaks_with_its_real_prompt(tmp_path):
     model = ScriptedModel(
         ["Strategy (memory): load every element once.", RIGHT, "Loading once halves it.", RIGHT]
     )
-    search, _, _ = await run(
-        tmp_path, order(iterations=2, optimizer=True, reflection=True), model
-    )
+    search, _, _ = await run(tmp_path, order(iterations=2, optimizer=True, reflection=True), model)
     told = ["\n".join(message.content for message in prompt) for prompt in model.prompts]
     assert "load every element once." in told[1]
     assert "500 bytes counted" in told[2]

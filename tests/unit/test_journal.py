@@ -262,7 +262,11 @@ def test_a_full_disk_is_said_with_the_cure_and_loses_nothing(tmp_path):
     )
     path = tmp_path / "runs.sqlite3"
     done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     stored, sentence = done.stdout.split("\n", 1)

@@ -74,7 +74,9 @@ def test_what_is_switched_off_leaves_no_trace(change: dict[str, object], gone: s
 
 
 def test_the_generator_carries_out_the_strategies_or_chooses_itself() -> None:
-    planned = asked("generator", attrs.evolve(FULL, strategies=(Strategy(label="fusion", text="merge"),)))
+    planned = asked(
+        "generator", attrs.evolve(FULL, strategies=(Strategy(label="fusion", text="merge"),))
+    )
     assert "(fusion) merge" in planned
     assert "Choose at most three" not in planned
     free = asked("generator", FULL)

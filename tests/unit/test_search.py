@@ -75,9 +75,7 @@ class Story:
     def asked(self, name, usd=0.01):
         self.events += [
             Started(id=name, work="ask", at=self.at),
-            Asked(
-                id=name, role="generator", reserved_usd=usd, prompt_tokens_bound=10, at=self.at
-            ),
+            Asked(id=name, role="generator", reserved_usd=usd, prompt_tokens_bound=10, at=self.at),
         ]
         return self
 
@@ -243,9 +241,7 @@ def test_the_deadline_gives_up_calls_but_confirms_the_leader_first():
     story.tell(Started(id="t0.1.a.confirm", work="confirm", at=10.0))
     assert story.decide() == ()
     story.tell(
-        Confirmed(
-            id="t0.1.a.confirm", candidate="t0.1.a", verdict=counted_verdict(500), at=11.0
-        )
+        Confirmed(id="t0.1.a.confirm", candidate="t0.1.a", verdict=counted_verdict(500), at=11.0)
     )
     decision = story.decide()
     assert isinstance(decision, Stop)

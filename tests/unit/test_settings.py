@@ -88,9 +88,7 @@ def test_later_sources_win_and_origins_tell(home: Home) -> None:
         {"whet": {"model": "m", "base_url": "http://localhost:1/v1"}},
     ],
 )
-def test_the_editor_may_spell_in_camel_or_snake_case(
-    home: Home, spelling: dict[str, Any]
-) -> None:
+def test_the_editor_may_spell_in_camel_or_snake_case(home: Home, spelling: dict[str, Any]) -> None:
     loaded = home.load(editor=spelling)
     assert loaded.problems == ()
     model = loaded.settings.model

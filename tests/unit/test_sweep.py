@@ -62,7 +62,9 @@ def check_honest(text: str, variants: tuple[Variant, ...]) -> None:
         assert variant.label == "launch"
         assert variant.strategy
         old, new = _tokens(text), _tokens(variant.text)
-        for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        for kind, a, b, c, d in difflib.SequenceMatcher(
+            None, old, new, autojunk=False
+        ).get_opcodes():
             if kind == "equal":
                 continue
             removed, added = old[a:b], new[c:d]
@@ -77,12 +79,16 @@ def _check_added(tokens: list[str]) -> None:
     allowed = {*OPTIONS, "triton", "Config", "cache_modifier", "eviction_policy"}
     assert words <= allowed, tokens
     options = {f'"{name}"' for name in OPTIONS}
-    assert all("BLOCK" in t or t in options or t in {'".cs"', '"evict_first"'} for t in sizes), tokens
+    assert all("BLOCK" in t or t in options or t in {'".cs"', '"evict_first"'} for t in sizes), (
+        tokens
+    )
 
 
 def _tokens(text: str) -> list[str]:
     skip = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING}
-    return [t.string for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type not in skip]
+    return [
+        t.string for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type not in skip
+    ]
 
 
 def check(source: str, kernel: str, *expect: str, absent: str = "BLOCK") -> tuple[Variant, ...]:
@@ -97,99 +103,156 @@ def check(source: str, kernel: str, *expect: str, absent: str = "BLOCK") -> tupl
 
 
 def test_a_literal_at_the_launch_with_a_grid_of_meta() -> None:
-    check(ADD + """
+    check(
+        ADD
+        + """
 def launch(x, y, n):
     add[lambda meta: (triton.cdiv(n, meta["BLOCK"]),)](x, y, n, BLOCK=256, num_warps=4)
-""", "add", "BLOCK=512, num_warps=4)", "BLOCK=1024, num_warps=8)", "BLOCK=256, num_warps=2)")
+""",
+        "add",
+        "BLOCK=512, num_warps=4)",
+        "BLOCK=1024, num_warps=8)",
+        "BLOCK=256, num_warps=2)",
+    )
 
 
 def test_a_grid_function_of_meta() -> None:
-    check(ADD + """
+    check(
+        ADD
+        + """
 def launch(x, y, n):
     def grid(META):
         return (triton.cdiv(n, META['BLOCK']),)
     add[grid](x, y, n, BLOCK=256)
-""", "add", "BLOCK=512)", "BLOCK=256, num_warps=8)")
+""",
+        "add",
+        "BLOCK=512)",
+        "BLOCK=256, num_warps=8)",
+    )
 
 
 def test_a_local_constant_feeds_grid_and_launch() -> None:
-    variants = check(ADD + """
+    variants = check(
+        ADD
+        + """
 def launch(x, y, n):
     BLOCK = 256
     grid = (triton.cdiv(n, BLOCK),)
     add[grid](x, y, n, BLOCK=BLOCK)
-""", "add", "BLOCK = 512\n")
+""",
+        "add",
+        "BLOCK = 512\n",
+    )
     assert all("BLOCK=BLOCK" in v.text for v in variants)
 
 
 def test_a_grid_through_another_variable() -> None:
-    check(ADD + """
+    check(
+        ADD
+        + """
 def launch(x, y, n):
     size = 256
     blocks = triton.cdiv(n, size)
     grid = (blocks, 1, 1)
     add[grid](x, y, n, size)
-""", "add", "size = 512\n")
+""",
+        "add",
+        "size = 512\n",
+    )
 
 
 @pytest.mark.parametrize("value", ["256", "tl.constexpr(256)"])
 def test_a_module_constant_is_written_out_where_this_unit_reads_it(value: str) -> None:
     """The constant lies outside the unit, which nothing may change."""
-    variants = check(f"SIZE = {value}" + ADD + """
+    variants = check(
+        f"SIZE = {value}"
+        + ADD
+        + """
 def launch(x, y, n):
     add[(triton.cdiv(n, SIZE),)](x, y, n, BLOCK=SIZE)
-""", "add", "add[(triton.cdiv(n, 512),)](x, y, n, BLOCK=512)")
+""",
+        "add",
+        "add[(triton.cdiv(n, 512),)](x, y, n, BLOCK=512)",
+    )
     assert all(f"SIZE = {value}\n" in v.text for v in variants)
 
 
 def test_a_module_constant_that_others_read_is_left_alone() -> None:
-    check("SIZE = 256" + ADD + """
+    check(
+        "SIZE = 256"
+        + ADD
+        + """
 def launch(x, y, n):
     add[(triton.cdiv(n, SIZE),)](x, y, n, BLOCK=SIZE)
 
 def padded(n):
     return n + SIZE
-""", "add", absent="SIZE")
+""",
+        "add",
+        absent="SIZE",
+    )
 
 
 def test_the_same_literal_in_grid_and_launch_changes_in_both() -> None:
-    variants = check(ADD + """
+    variants = check(
+        ADD
+        + """
 def launch(x, y, n):
     add[(triton.cdiv(n, 256),)](x, y, n, BLOCK=256)
-""", "add", "add[(triton.cdiv(n, 512),)](x, y, n, BLOCK=512)")
+""",
+        "add",
+        "add[(triton.cdiv(n, 512),)](x, y, n, BLOCK=512)",
+    )
     for v in variants:
         if "BLOCK" in v.strategy:
             assert "256" not in v.text
 
 
 def test_a_literal_spelled_a_third_time_is_left_alone() -> None:
-    check(ADD + """
+    check(
+        ADD
+        + """
 def launch(x, y, n):
     partial = torch.empty(n // 256)
     add[(triton.cdiv(n, 256),)](x, y, n, BLOCK=256)
-""", "add")
+""",
+        "add",
+    )
 
 
 def test_a_grid_that_would_not_follow_is_left_alone() -> None:
-    check(ADD + """
+    check(
+        ADD
+        + """
 def launch(x, y, n):
     add[(x.numel_of_blocks(),)](x, y, n, BLOCK=256)
-""", "add")
-    check(ADD + """
+""",
+        "add",
+    )
+    check(
+        ADD
+        + """
 def launch(x, y, n, BLOCK=256):
     add[(triton.cdiv(n, BLOCK),)](x, y, n, BLOCK=BLOCK)
-""", "add")
+""",
+        "add",
+    )
 
 
 def test_a_computed_size_is_left_alone() -> None:
-    check(ROWS + """
+    check(
+        ROWS
+        + """
 def launch(x, y, n):
     rows[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=triton.next_power_of_2(n))
-""", "rows")
+""",
+        "rows",
+    )
 
 
 def test_a_size_that_must_cover_the_row_is_left_alone() -> None:
-    check("""
+    check(
+        """
 @triton.jit
 def whole(x_ptr, y_ptr, stride, n, BLOCK: tl.constexpr):
     row = tl.program_id(0)
@@ -200,11 +263,14 @@ def whole(x_ptr, y_ptr, stride, n, BLOCK: tl.constexpr):
 def launch(x, y, n):
     assert n <= 1024
     whole[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=1024)
-""", "whole")
+""",
+        "whole",
+    )
 
 
 def test_a_size_with_meaning_is_left_alone() -> None:
-    check("""
+    check(
+        """
 @triton.jit
 def dequant(q_ptr, s_ptr, y_ptr, n, BLOCK_GROUP: tl.constexpr, SIZE: tl.constexpr):
     offs = tl.program_id(0) * SIZE + tl.arange(0, SIZE)
@@ -214,28 +280,45 @@ def dequant(q_ptr, s_ptr, y_ptr, n, BLOCK_GROUP: tl.constexpr, SIZE: tl.constexp
 
 def launch(q, s, y, n):
     dequant[lambda m: (triton.cdiv(n, m["SIZE"]),)](q, s, y, n, BLOCK_GROUP=128, SIZE=256)
-""", "dequant", absent="BLOCK_GROUP")
+""",
+        "dequant",
+        absent="BLOCK_GROUP",
+    )
 
 
 def test_loop_steps_positional_arguments_and_defaults() -> None:
-    check(ROWS + """
+    check(
+        ROWS
+        + """
 def launch(x, y, n):
     rows[(x.shape[0],)](x, y, x.stride(0), n, 512)
-""", "rows", "x.stride(0), n, 1024)", "x.stride(0), n, 512, num_warps=8)")
-    check(ROWS.replace("BLOCK: tl.constexpr", "BLOCK: tl.constexpr = 512") + """
+""",
+        "rows",
+        "x.stride(0), n, 1024)",
+        "x.stride(0), n, 512, num_warps=8)",
+    )
+    check(
+        ROWS.replace("BLOCK: tl.constexpr", "BLOCK: tl.constexpr = 512")
+        + """
 def launch(x, y, n):
     rows[(x.shape[0],)](x, y, x.stride(0), n)
-""", "rows", "BLOCK: tl.constexpr = 1024)")
+""",
+        "rows",
+        "BLOCK: tl.constexpr = 1024)",
+    )
 
 
 def test_a_launch_in_many_lines_keeps_its_style() -> None:
-    source = ROWS + """
+    source = (
+        ROWS
+        + """
 def launch(x, y, n):
     rows[(x.shape[0],)](
         x, y, x.stride(0), n,
         BLOCK=512,  # a comment
     )
 """
+    )
     check(source, "rows", "        BLOCK=512,\n        num_warps=8,  # a comment\n    )\n")
     tabs = check(source.replace("    ", "\t"), "rows", "\t\tBLOCK=512,\n\t\tnum_warps=8,  # a")
     assert not any("\n        num_warps" in v.text for v in tabs)
@@ -252,24 +335,38 @@ def test_crlf_files_keep_their_line_ends() -> None:
 
 
 def test_non_ascii_before_the_launch() -> None:
-    check("# größer λ 🚀\n" + ROWS + """
+    check(
+        "# größer λ 🚀\n"
+        + ROWS
+        + """
 def launch(x, y, n):
     "größer"
     rows[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=512)
-""", "rows", "n, BLOCK=1024)")
+""",
+        "rows",
+        "n, BLOCK=1024)",
+    )
 
 
 def test_splats_and_unreadable_options_are_left_alone() -> None:
-    variants = sweep(ROWS + """
+    variants = sweep(
+        ROWS
+        + """
 def launch(x, y, n, **options):
     rows[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=512, **options)
-""", "rows")
+""",
+        "rows",
+    )
     assert [v for v in variants if "num_warps" in v.strategy] == []
     assert any("BLOCK=1024" in v.text for v in variants)
-    variants = sweep(ROWS + """
+    variants = sweep(
+        ROWS
+        + """
 def launch(x, y, n):
     rows[(x.shape[0],)](x, y, x.stride(0), n, BLOCK=512, num_warps=warps_for(n))
-""", "rows")
+""",
+        "rows",
+    )
     assert [v for v in variants if "num_warps" in v.strategy] == []
 
 
@@ -328,11 +425,16 @@ def test_an_autotune_list_in_one_line_and_one_that_is_computed() -> None:
 
 
 def test_heuristics_decide_for_themselves() -> None:
-    check('@triton.heuristics({"BLOCK": lambda a: 64, "num_warps": lambda a: 4})' + ROWS.replace(
-        "\n@", "\n@", 1) + """
+    check(
+        '@triton.heuristics({"BLOCK": lambda a: 64, "num_warps": lambda a: 4})'
+        + ROWS.replace("\n@", "\n@", 1)
+        + """
 def launch(x, y, n):
     rows[(x.shape[0],)](x, y, x.stride(0), n)
-""", "rows", absent="num_warps")
+""",
+        "rows",
+        absent="num_warps",
+    )
 
 
 MATMUL = """
@@ -372,10 +474,18 @@ def test_matmul_tiles_and_amd_options_only_on_amd() -> None:
     assert any("matrix_instr_nonkdim=16" in s for s in gfx942)
     assert any("waves_per_eu=2" in s for s in gfx950)
     assert not any("kpack" in s for s in gfx950)
-    plain = [v.strategy for v in sweep(ROWS + """
+    plain = [
+        v.strategy
+        for v in sweep(
+            ROWS
+            + """
 def launch(x, y, n):
     rows[(4,)](x, y, 1, n, BLOCK=512)
-""", "rows", "gfx942")]
+""",
+            "rows",
+            "gfx942",
+        )
+    ]
     assert any("waves_per_eu" in s for s in plain)
     assert not any("matrix_instr" in s for s in plain), "there is no tl.dot"
     assert [v.strategy for v in sweep(MATMUL, "mm", None)] == [v.strategy for v in nvidia]
@@ -391,18 +501,24 @@ def launch(x, y, n):
     assert 'tl.load(x_ptr + offs, mask=offs < n, eviction_policy="evict_first")' in hinted[0].text
     amd = [v for v in sweep(ADD + launch, "add", "gfx942") if "used once" in v.strategy]
     assert 'cache_modifier=".cs"' in amd[0].text
-    own = ADD.replace("mask=offs < n)\n    tl.store", 'mask=offs < n, cache_modifier=".cg")\n    tl.store')
+    own = ADD.replace(
+        "mask=offs < n)\n    tl.store", 'mask=offs < n, cache_modifier=".cg")\n    tl.store'
+    )
     assert not [v for v in sweep(own + launch, "add") if "used once" in v.strategy]
 
 
 def test_other_units_of_the_file_are_never_touched() -> None:
-    source = ADD + ROWS + """
+    source = (
+        ADD
+        + ROWS
+        + """
 def launch_add(x, y, n):
     add[lambda m: (triton.cdiv(n, m["BLOCK"]),)](x, y, n, BLOCK=256)
 
 def launch_rows(x, y, n):
     rows[(4,)](x, y, 1, n, BLOCK=512)
 """
+    )
     for variant in sweep(source, "rows"):
         assert "x, y, n, BLOCK=256)" in variant.text
         assert "tl.load(x_ptr + offs, mask=offs < n)\n" in variant.text

@@ -15,7 +15,9 @@ def conversation(context: Context, task: str) -> tuple[Message, ...]:
     """The shared beginning, then a role's own `task`."""
     common = load_sections("common")
     values = _values(context)
-    parts = [render(common[name], values) for name in ("subject", "knowledge", "exemplars", "history")]
+    parts = [
+        render(common[name], values) for name in ("subject", "knowledge", "exemplars", "history")
+    ]
     user = "\n\n".join(part for part in (*parts, task) if part)
     return (Message("system", common["system"]), Message("user", user))
 
