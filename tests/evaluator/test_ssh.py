@@ -169,3 +169,42 @@ async def test_root_is_not_a_directory(server, project):
     error = await complaint(target(server, root="/nowhere/at/all"), project)
     assert error.culprit == "target"
     assert "/nowhere/at/all is not a directory" in str(error)
+
+
+HOST = """
+import asyncio, sys
+from pathlib import Path
+from whet_evaluator.client import WorkerEvaluator
+from whet_evaluator.evaluation import Target, Workspace
+async def main():
+    worker = WorkerEvaluator(Target(via=tuple({via!r}), python={python!r}, setup={setup!r}))
+    await worker.open(Workspace(root=Path({root!r})))
+    await worker.run_tests(("test_unit.py",), None, lambda progress: None)
+asyncio.run(main())
+"""
+
+
+async def test_killing_the_host_leaves_nothing_on_either_side(
+    server, project, tmp_path, processes_naming, wait_until
+):
+    mark = "86426.75"
+    project.write(
+        "test_unit.py",
+        "import subprocess\ndef test_value():\n"
+        f"    subprocess.Popen(['sleep', '{mark}'], start_new_session=True).wait()\n",
+    )
+    there = tmp_path / "there"
+    there.mkdir()
+    script = HOST.format(
+        via=server.via(), python=sys.executable, setup=f"export TMPDIR={there}",
+        root=str(project.root),
+    )  # fmt: skip
+    host = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
+    try:
+        assert wait_until(lambda: processes_naming(f"sleep\0{mark}") != [], 90)
+    finally:
+        host.kill()
+        await host.wait()
+    assert wait_until(lambda: processes_naming(f"sleep\0{mark}") == [], 3)
+    assert wait_until(lambda: list(there.iterdir()) == [], 3)
+    assert wait_until(lambda: processes_naming(str(there)) == [], 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Target, Workspace
 from whet_evaluator.worker import protocol, records
-from whet_evaluator.worker.workspace import BlobCache, sha256
+from whet_evaluator.worker.workspace import BlobCache, remove_tree, sha256
 
 PYTHON = sys.executable
 HANGING = "import time\ndef value():\n    time.sleep(1000)\n"
@@ -539,3 +540,35 @@ async def test_a_killed_zygote_is_replaced(project, worker, worker_tmp, processe
         assert [test.outcome for test in ran.tests] == [test.outcome for test in before.tests]
     again = processes_naming(f"{worker_tmp}/whet-worker-")
     assert set(again) - set(zygotes)
+
+
+async def test_stale_folders_are_swept_and_nobody_elses(tmp_path):
+    for name in ("whet-worker-1-dead", "whet-worker-2-held", "whet-worker-3-young", "whet-locks"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "scratch").mkdir()
+    for name in ("whet-worker-1-dead", "whet-worker-2-held"):
+        (tmp_path / name / "alive").touch()
+    os.utime(tmp_path / "whet-locks", (1000, 1000))
+    with (tmp_path / "whet-worker-2-held" / "alive").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        subprocess.run(
+            [PYTHON, "-I", "-c", targets.BOOT],
+            input=targets.greeting(), env={**os.environ, "TMPDIR": str(tmp_path)},
+            capture_output=True, check=True,
+        )  # fmt: skip
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"whet-worker-2-held", "whet-worker-3-young", "whet-locks"}
+
+
+async def test_removing_a_tree_follows_no_link_and_minds_no_mode(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o750)
+    (outside / "kept").touch()
+    scratch = tmp_path / "scratch"
+    (scratch / "locked" / "deep").mkdir(parents=True)
+    (scratch / "link").symlink_to(outside)
+    (scratch / "locked").chmod(0)
+    remove_tree(str(scratch))
+    assert not scratch.exists()
+    assert (outside / "kept").exists()
+    assert outside.stat().st_mode & 0o777 == 0o750

@@ -65,7 +65,7 @@ def main() -> None:
     try:
         asyncio.run(_Worker(home, package_root).serve(incoming, outgoing))
     finally:
-        _end_descendants()
+        supervise.end_descendants()
         remove_tree(home)
         if folders.is_ours(package_root):
             remove_tree(package_root)
@@ -288,20 +288,6 @@ def _os_failure(request_id: int, error: OSError) -> Failure:
             message=f"the disk below {folder} is full ({free} MiB free); free some, or point TMPDIR elsewhere in the target's setup",
         )
     return Failure(id=request_id, failure="internal", message=f"{type(error).__name__}: {error}")
-
-
-def _end_descendants() -> None:
-    for _ in range(20):
-        pids = supervise.descendants(os.getpid())
-        if not pids:
-            return
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.02)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
 
 
 if __name__ == "__main__":

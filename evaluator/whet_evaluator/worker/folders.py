@@ -4,6 +4,7 @@ those of workers that died. Only the capped blob cache outlives a worker.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -37,12 +38,23 @@ def remove_stale() -> None:
     for name in os.listdir(base):
         folder = os.path.join(base, name)
         if name.startswith(PREFIX) and _is_stale(folder):
-            remove_tree(folder)
+            _sweep(folder)
 
 
 def is_ours(folder: str) -> bool:
     """Whether `BOOT` or `make_home` made this folder."""
     return os.path.basename(folder).startswith(PREFIX)
+
+
+def _sweep(folder: str) -> None:
+    """The lock file goes last: a child that is still dying may be writing here, and what it
+    leaves must be recognised as stale the next time."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if name != "alive":
+                remove_tree(os.path.join(folder, name))
+        if os.listdir(folder) in ([], ["alive"]):
+            remove_tree(folder)
 
 
 def _is_stale(folder: str) -> bool:

@@ -85,6 +85,11 @@ def descendants(root: int) -> list[int]:
     return [pid for pid in found if _state(pid) not in ("Z", "X", "")]
 
 
+def end_descendants() -> None:
+    """Kills everything below this process."""
+    _end_tree(graceful=False)
+
+
 @dataclass
 class _Watch:
     order: dict[str, Any]

@@ -228,11 +228,15 @@ def encode_source(text: str) -> bytes:
 
 
 def remove_tree(folder: str) -> None:
-    """Removes a tree whatever modes user code left in it."""
-    for directory, _, _ in os.walk(folder):
-        with contextlib.suppress(OSError):
-            os.chmod(directory, 0o700)
+    """Removes a tree, or a file, whatever modes user code left in it. Follows no link."""
+    for directory, below, _ in os.walk(folder):
+        for path in (os.path.join(directory, name) for name in below):
+            with contextlib.suppress(OSError):
+                if not os.path.islink(path):
+                    os.chmod(path, 0o700)
     shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.unlink(folder)
 
 
 def _check_manifest(files: tuple[FileEntry, ...]) -> None:
