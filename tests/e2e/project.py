@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shutil
 import sys
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PYPROJECT = """\
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+pythonpath = ["."]
+
+[tool.whet]
+arch = "gfx942"
+sweep = false  # so that the only candidates are the scripted model's
+iterations = 1
+"""
 SCRIPTS = Path(sys.executable).parent
 
 
@@ -38,16 +50,18 @@ class Project:
         return [str(SCRIPTS / "whet"), "serve"]
 
 
-def make_project(tmp_path: Path, name: str) -> Project:
-    """Only this example, so that a run starts no test but its own."""
+def make_project(tmp_path: Path, name: str, *, tests: Sequence[str] = ()) -> Project:
+    """Only this example, so that a run starts no test but its own, or but `tests`."""
     root = tmp_path / "project"
     (root / "kernels").mkdir(parents=True)
     (root / "tests").mkdir()
     for relative in (
-        "pyproject.toml", "kernels/__init__.py", f"kernels/{name}.py", "tests/conftest.py",
+        "kernels/__init__.py", f"kernels/{name}.py", "tests/conftest.py",
         f"tests/test_{name}.py",
     ):  # fmt: skip
         shutil.copy(EXAMPLES / relative, root / relative)
+    settings = PYPROJECT + (f"tests = {json.dumps(tests)}\n" if tests else "")
+    (root / "pyproject.toml").write_text(settings, "utf-8")
     mark = uuid.uuid4().hex
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("WHET_", "OPENAI_"))}
     environ |= {

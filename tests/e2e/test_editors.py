@@ -21,6 +21,7 @@ pytestmark = pytest.mark.e2e
 
 OPTIMIZE = "Optimize for MI300X"
 UNTIMED = "correct, untimed"
+QUICK = ["tests/test_softmax.py::test_softmax_row_slice"]
 RUN_S = 180
 """For a whole run: handshake, baseline and one candidate on two busy cores."""
 
@@ -41,6 +42,17 @@ def start_run(editor: Editor, project: Project, action: str) -> None:
     wait_until("the run is shown", lambda: editor.progress().startswith(kernel), timeout_s=20)
 
 
+def wait_for_question(editor: Editor, model: ScriptedOpenAI) -> None:
+    """Until the run asks the model; fails at once when the run ends before that."""
+
+    def asked() -> bool:
+        if not model.requests and not editor.progress():
+            raise AssertionError(f"the run ended before it asked the model: {editor.messages()}")
+        return bool(model.requests)
+
+    wait_until("the model is asked", asked, timeout_s=RUN_S)
+
+
 def wait_for_offer(editor: Editor) -> None:
     wait_until("a result is offered", lambda: editor.offer() == UNTIMED, timeout_s=RUN_S)
 
@@ -48,7 +60,7 @@ def wait_for_offer(editor: Editor) -> None:
 def test_optimize_is_accepted_and_undone_by_one_undo(
     start_editor: StartEditor, tmp_path: Path
 ) -> None:
-    project = make_project(tmp_path, "softmax")
+    project = make_project(tmp_path, "softmax", tests=QUICK)
     original, reply = project.text, recorded("softmax")
     held = Held(reply=reply)
     with ScriptedOpenAI([held]) as model:
@@ -56,7 +68,7 @@ def test_optimize_is_accepted_and_undone_by_one_undo(
         open_at_kernel(editor, project)
         assert editor.offers_action("Run its tests")
         start_run(editor, project, OPTIMIZE)
-        model.wait_for_requests(1, timeout_s=RUN_S)
+        wait_for_question(editor, model)
         assert editor.offer() == ""
         held.release.set()
         wait_for_offer(editor)
@@ -83,7 +95,7 @@ def test_fix_turns_a_red_test_green(start_editor: StartEditor, tmp_path: Path) -
         wait_until("a red test is shown", editor.problems, timeout_s=RUN_S)
         start_run(editor, project, "Fix failing test")
         wait_for_offer(editor)
-        editor.accept()
+        editor.choose_action(f"Accept ({UNTIMED})")  # the twin of accepting by command
         fixed = with_definitions(original, reply)
         wait_until("the edit", lambda: editor.text() == fixed, timeout_s=20)
         editor.choose_action("Run its tests")
@@ -93,14 +105,14 @@ def test_fix_turns_a_red_test_green(start_editor: StartEditor, tmp_path: Path) -
 def test_typing_during_a_run_is_kept_by_accept_and_undo(
     start_editor: StartEditor, tmp_path: Path
 ) -> None:
-    project = make_project(tmp_path, "softmax")
+    project = make_project(tmp_path, "softmax", tests=QUICK)
     original, reply = project.text, recorded("softmax")
     held = Held(reply=reply)
     with ScriptedOpenAI([held]) as model:
         editor = start_editor(project, model)
         open_at_kernel(editor, project)
         start_run(editor, project, OPTIMIZE)
-        model.wait_for_requests(1, timeout_s=RUN_S)
+        wait_for_question(editor, model)
         editor.go_to(line_of(original, "import torch"))
         editor.type_line_above("# Typed während the run, above the kernel: 🙂")
         typed = original.replace(
@@ -120,14 +132,14 @@ def test_typing_during_a_run_is_kept_by_accept_and_undo(
 def test_a_kernel_changed_by_hand_is_not_overwritten(
     start_editor: StartEditor, tmp_path: Path
 ) -> None:
-    project = make_project(tmp_path, "softmax")
+    project = make_project(tmp_path, "softmax", tests=QUICK)
     original = project.text
     held = Held(reply=recorded("softmax"))
     with ScriptedOpenAI([held]) as model:
         editor = start_editor(project, model)
         open_at_kernel(editor, project)
         start_run(editor, project, OPTIMIZE)
-        model.wait_for_requests(1, timeout_s=RUN_S)
+        wait_for_question(editor, model)
         comment = "    # Maximum of the row, for numerical stability.\n"
         editor.go_to(line_of(original, comment.rstrip()))
         editor.type_line_above("    # Typed inside the kernel.")
@@ -140,13 +152,13 @@ def test_a_kernel_changed_by_hand_is_not_overwritten(
 
 
 def test_cancel_ends_a_run_at_once(start_editor: StartEditor, tmp_path: Path) -> None:
-    project = make_project(tmp_path, "softmax")
+    project = make_project(tmp_path, "softmax", tests=QUICK)
     original = project.text
     with ScriptedOpenAI([Held(reply=recorded("softmax"))]) as model:
         editor = start_editor(project, model)
         open_at_kernel(editor, project)
         start_run(editor, project, OPTIMIZE)
-        model.wait_for_requests(1, timeout_s=RUN_S)
+        wait_for_question(editor, model)
         cancelled = time.monotonic()
         editor.cancel()
         wait_until("the run is gone", lambda: editor.progress() == "", timeout_s=20)
@@ -160,12 +172,12 @@ def test_cancel_ends_a_run_at_once(start_editor: StartEditor, tmp_path: Path) ->
 def test_nothing_is_left_three_seconds_after_the_editor_is_killed(
     start_editor: StartEditor, tmp_path: Path
 ) -> None:
-    project = make_project(tmp_path, "softmax")
+    project = make_project(tmp_path, "softmax", tests=QUICK)
     with ScriptedOpenAI([Held(reply=recorded("softmax"))]) as model:
         editor = start_editor(project, model)
         open_at_kernel(editor, project)
         start_run(editor, project, OPTIMIZE)
-        model.wait_for_requests(1, timeout_s=RUN_S)
+        wait_for_question(editor, model)
         before = processes.marked(project.mark)
         started = editor.kill()
         assert any("serve" in command for command in started.values()), started

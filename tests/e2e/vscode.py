@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -173,7 +174,7 @@ class VSCode:
         self._focus()
         self._press("Control+S")
         self._wait(".tab.active.dirty", state="detached")
-        return self._file.read_text("utf-8")
+        return wait_until("the file is written", self._settled_text, timeout_s=10)
 
     def undo(self) -> None:
         self._focus()
@@ -236,6 +237,12 @@ class VSCode:
         processes.end(self._process)
         processes.kill(processes.survivors(started, within_s=5))
         self._log.close()
+
+    def _settled_text(self) -> str:
+        """Empty while the file is being written: it is truncated first."""
+        before = self._file.read_text("utf-8")
+        time.sleep(0.1)
+        return before if before == self._file.read_text("utf-8") else ""
 
     def _offers(self, title: str, *, close: bool) -> bool:
         self._focus()

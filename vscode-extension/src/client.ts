@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import * as os from 'node:os';
 import * as vscode from 'vscode';
-import { ExecuteCommandRequest, LanguageClient, RevealOutputChannelOn } from 'vscode-languageclient/node';
+import { DidChangeConfigurationNotification, ExecuteCommandRequest, LanguageClient, RevealOutputChannelOn } from 'vscode-languageclient/node';
 import type { ClientCapabilities, FeatureState, LanguageClientOptions, StaticFeature } from 'vscode-languageclient/node';
 import { findServer } from './discovery';
 import type { Found, Interpreter, NotFound, Probe } from './discovery';
@@ -56,6 +56,18 @@ export class Server implements vscode.Disposable {
   /** Starts, or starts again with fresh settings. Never throws: `onDidStand` tells. */
   restart(): Promise<void> {
     this.queue = this.queue.then(() => this.doStop()).then(() => this.doStart());
+    return this.queue;
+  }
+
+  /** Sends the settings as they are now; what runs keeps those it began with. */
+  configure(): Promise<void> {
+    this.queue = this.queue.then(async () => {
+      if (!this.client?.isRunning()) { return this.doStart(); }
+      const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
+      const [python] = await chosenInterpreters(folder, this.log);
+      const whet = initializationOptions(python?.python, await this.keys.get(baseUrl()));
+      await this.client.sendNotification(DidChangeConfigurationNotification.type, { settings: { whet } });
+    });
     return this.queue;
   }
 
@@ -126,7 +138,7 @@ export class Server implements vscode.Disposable {
     return {
       documentSelector: [{ scheme: 'file', language: 'python' }],
       outputChannel: this.log,
-      traceOutputChannel: hiding(this.log, apiKey),
+      traceOutputChannel: hiding(this.log, this.keys),
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       initializationOptions: initializationOptions(python, apiKey),
       initializationFailedHandler: () => false, // said by `onDidStand`; no dialog
@@ -144,10 +156,9 @@ export class Server implements vscode.Disposable {
   }
 }
 
-/** The log for traces, which never shows the key, however much tracing is turned on. */
-function hiding(log: vscode.LogOutputChannel, secret: string | undefined): vscode.LogOutputChannel {
-  if (!secret) { return log; }
-  const trace = (message: string, ...rest: unknown[]) => log.trace(message.replaceAll(secret, '(hidden)'), ...rest);
+/** The log for traces, which never shows a key, however much tracing is turned on. */
+function hiding(log: vscode.LogOutputChannel, keys: Keys): vscode.LogOutputChannel {
+  const trace = (message: string, ...rest: unknown[]) => log.trace(keys.hide(message), ...rest);
   return new Proxy(log, {
     get: (target, name) => {
       const value: unknown = name === 'trace' ? trace : Reflect.get(target, name);

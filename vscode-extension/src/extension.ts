@@ -40,7 +40,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
       if (standing.kind === 'running') { void recall(started, runs); } else { runs.clear(); }
     }),
     ...registerCommands(started, actions, keys, log),
-    ...restartOnChange(started, runs, keys),
+    ...followSettings(started, keys),
   );
   await started.restart();
 }
@@ -50,8 +50,19 @@ export async function deactivate(): Promise<void> {
 }
 
 function listen(client: LanguageClient, runs: Runs, status: LanguageStatus): void {
-  client.onNotification(messages.runChanged, (run: Run) => runs.update(run));
+  client.onNotification(messages.runChanged, (run: Run) => {
+    const ended = runs.get(run.run)?.state === 'running' && run.state === 'finished';
+    runs.update(run);
+    if (ended) { tell(run); }
+  });
   client.onNotification(messages.status, (said: Status) => status.status(said));
+}
+
+/** How a run ended, where nothing else shows it: an offer has its own lens and status bar. */
+function tell(run: Run): void {
+  if (run.best === null && run.reason !== 'cancelled' && run.sentence) {
+    void vscode.window.showInformationMessage(`${run.kernel}: ${run.sentence}`);
+  }
 }
 
 /** Runs of before this window, for instance stopped ones with something to offer. */
@@ -94,22 +105,17 @@ function isRun(value: unknown): value is Run {
   return typeof value === 'object' && value !== null && 'run' in value;
 }
 
-/** New settings, a new key or new trust need a new server; a run in progress is let finish first. */
-function restartOnChange(started: Server, runs: Runs, keys: Keys): vscode.Disposable[] {
-  let stale = false;
-  const changed = () => {
-    stale = true;
-    settle();
-  };
-  const settle = () => {
-    if (!stale || runs.running.length > 0) { return; }
-    stale = false;
-    void started.restart();
-  };
+/** Another program needs another server; the rest is told to the one that runs. */
+function followSettings(started: Server, keys: Keys): vscode.Disposable[] {
   return [
-    vscode.workspace.onDidChangeConfiguration(event => { if (event.affectsConfiguration('whet')) { changed(); } }),
-    vscode.workspace.onDidGrantWorkspaceTrust(changed),
-    keys.onDidChange(changed),
-    runs.onDidChange(settle),
+    vscode.workspace.onDidChangeConfiguration(event => {
+      if (event.affectsConfiguration('whet.serverCommand')) {
+        void started.restart();
+      } else if (event.affectsConfiguration('whet')) {
+        void started.configure();
+      }
+    }),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => void started.configure()),
+    keys.onDidChange(() => void started.configure()),
   ];
 }

@@ -6,6 +6,7 @@
 import * as vscode from 'vscode';
 
 export class Keys {
+  private readonly given = new Set<string>();
   readonly onDidChange: vscode.Event<unknown>;
 
   constructor(private readonly secrets: vscode.SecretStorage, private readonly log: vscode.LogOutputChannel) {
@@ -14,11 +15,18 @@ export class Keys {
 
   async get(baseUrl: string): Promise<string | undefined> {
     try {
-      return await this.secrets.get(slot(baseUrl));
+      const key = await this.secrets.get(slot(baseUrl));
+      if (key) { this.given.add(key); }
+      return key;
     } catch (error) {
       this.log.warn(`This editor's secret storage does not work (${String(error)}): set WHET_API_KEY, or key_file or key_command in Whet's config.toml.`);
       return undefined;
     }
+  }
+
+  /** The text without any key that was ever handed out. */
+  hide(text: string): string {
+    return [...this.given].reduce((hidden, key) => hidden.replaceAll(key, '(hidden)'), text);
   }
 
   async ask(baseUrl: string): Promise<void> {

@@ -51,8 +51,21 @@ end
 
 M.status = '' -- `Whet: 3 kernels, MI300X via gpu1`
 
+-- How a run ended, where nothing else shows it.
+local function tell(run)
+  if run.best == nil and run.reason ~= 'cancelled' and (run.sentence or '') ~= '' then
+    vim.notify(('Whet: %s: %s'):format(run.kernel, run.sentence))
+  elseif run.best then
+    vim.notify(('Whet: %s; compare with :WhetDiff, take it with :WhetAccept'):format(M.line(run)))
+  end
+end
+
 M.handlers = {
-  ['whet/runChanged'] = function(_, run) M.update(run) end,
+  ['whet/runChanged'] = function(_, run)
+    local before = known[run.run]
+    M.update(run)
+    if before and before.state == 'running' and run.state == 'finished' then tell(run) end
+  end,
   ['whet/status'] = function(_, status)
     M.status = status.text
     vim.api.nvim_exec_autocmds('User', { pattern = 'WhetStatus', modeline = false, data = status })
