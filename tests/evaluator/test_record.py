@@ -113,3 +113,20 @@ def test_a_call_keeps_shapes_types_and_aliases(recorded: dict) -> None:
     assert x["storage"] == y["storage"], "add(x, x) must stay one tensor"
     scaled = next(c for c in recorded["calls"] if c["launcher"] == "scale_")
     assert scaled["args"][1] == {"float": "3.0"}
+
+
+def test_an_autograd_function_is_recorded_by_its_apply(tmp_path: Path) -> None:
+    """`softmax = Softmax.apply` is no function whose code could be swapped; `forward` is."""
+    for folder in ("root", "scratch"):
+        shutil.copytree(HABITS, tmp_path / folder)
+    launchers = [name for name in LAUNCHERS if name != "double"]
+    unit = {"path": "kernels.py", "kernels": [], "launchers": launchers, "text": ""}
+    job = make_job(
+        tmp_path / "root", tmp_path / "scratch", tmp_path / "out", "kernels.py", unit=unit
+    )
+    result = run_stage("tests:run", {**job, "nodes": ["test_habits.py::test_autograd"]})
+    (call,) = result["calls"]
+    assert call["launcher"] == "Double.apply"
+    (x,) = (a["tensor"] for a in call["args"])
+    assert x["shape"] == [300]
+    assert x["requires_grad"]

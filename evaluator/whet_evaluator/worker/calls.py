@@ -14,6 +14,7 @@ import os
 import types
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from . import overlay
@@ -21,6 +22,26 @@ from . import overlay
 MAX_CALLS = 200
 MAX_VALUES = 4096
 """Integer tensors up to this many elements keep their values: they are often indices."""
+
+
+_unit_modules: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """An object of one of the unit's classes, as its recorded state: a method's `self`."""
+
+    qualname: str
+    state: dict[str, Any]
+
+    def of(self, module: types.ModuleType) -> Any:
+        """An instance of `module`'s own class, made without running its constructor."""
+        kind = _reached(module, self.qualname)
+        if kind is None:
+            raise UnreplayableError(f"a class {self.qualname}, which one version lacks,")
+        made = kind.__new__(kind)
+        made.__dict__.update(self.state)
+        return made
 
 
 class CallRecorder:
@@ -42,14 +63,26 @@ class CallRecorder:
         return list(self._seen.values())
 
     def _swap_all(self, module: types.ModuleType) -> None:
+        _unit_modules.add(module.__name__)
         for launcher in self._launchers:
-            function = self._function(module, launcher)
-            if function is not None:
-                self._swap(launcher, function)
+            holder, _, last = launcher.rpartition(".")
+            owner = _reached(module, holder)
+            if owner is None:
+                continue
+            if not holder:
+                self._swap(launcher, self._function(vars(owner).get(last)), 0)
+            elif not isinstance(owner, type):
+                continue
+            elif hasattr(owner, "backward") and not hasattr(owner, "register_buffer"):
+                # An `autograd.Function` is called by `apply`, which adds the context.
+                n_context = 0 if "setup_context" in vars(owner) else 1
+                if last == "forward":
+                    self._swap(f"{holder}.apply", self._function(vars(owner)[last]), n_context)
+            else:
+                self._swap(launcher, self._function(vars(owner).get(last)), 0)
 
-    def _function(self, module: types.ModuleType, launcher: str) -> types.FunctionType | None:
-        """The plain function behind a module-level launcher, below its decorators."""
-        found: Any = module.__dict__.get(launcher)
+    def _function(self, found: Any) -> types.FunctionType | None:
+        """The plain function of the unit below decorators and `staticmethod`."""
         while found is not None:
             if isinstance(found, types.FunctionType) and self._is_own(found):
                 return found
@@ -62,7 +95,10 @@ class CallRecorder:
             and not value.__code__.co_freevars
         )
 
-    def _swap(self, launcher: str, function: types.FunctionType) -> None:
+    def _swap(self, launcher: str, function: types.FunctionType | None, n_context: int) -> None:
+        """Calls of `function` become calls of `launcher`, less the first `n_context`."""
+        if function is None:
+            return
         original = types.FunctionType(
             function.__code__, function.__globals__, function.__name__, function.__defaults__
         )
@@ -70,7 +106,7 @@ class CallRecorder:
         signature = inspect.signature(function)
 
         def hook(*args: Any, **kwargs: Any) -> Any:
-            call = self._described(launcher, args, kwargs) if self._depth == 0 else None
+            call = self._described(launcher, args[n_context:], kwargs) if self._depth == 0 else None
             self._depth += 1
             try:
                 result = original(*args, **kwargs)
@@ -99,6 +135,14 @@ class CallRecorder:
             self._seen[key]["count"] += 1
         elif len(self._seen) < MAX_CALLS:
             self._seen[key] = {**call, "nodeid": self._nodeid(), "count": 1}
+
+
+def _reached(module: types.ModuleType, dotted: str) -> Any:
+    """The module's object of that name, the module itself for none, None if absent."""
+    found: Any = module
+    for part in dotted.split(".") if dotted else ():
+        found = getattr(found, part, None)
+    return found
 
 
 def _trampoline(code: types.CodeType, hook: Callable[..., Any]) -> types.CodeType:
@@ -133,6 +177,11 @@ def encode(value: Any, storages: dict[int, int]) -> Any:
         return {kind.partition(".")[2]: str(value).removeprefix("torch.")}
     if hasattr(value, "untyped_storage") and value.layout is not None:
         return {"tensor": _encode_tensor(value, storages)}
+    if isinstance(value, (set, frozenset)):
+        return {"set": [encode(item, storages) for item in sorted(value, key=repr)]}
+    if type(value).__module__ in _unit_modules and hasattr(value, "__dict__"):
+        state = {k: encode(v, storages) for k, v in vars(value).items()}
+        return {"object": {"class": type(value).__qualname__, "state": state}}
     return {"unreplayable": kind}
 
 
@@ -159,14 +208,14 @@ def _encode_tensor(tensor: Any, storages: dict[int, int]) -> dict[str, Any]:
     return described
 
 
-class Unreplayable(ValueError):
+class UnreplayableError(ValueError):
     """The recorded call holds a value that cannot be rebuilt; `str()` names its type."""
 
 
 def decode(encoded: Any, storages: dict[int, Any], device: str, generator: Any) -> Any:
     """The inverse of `encode`, floats drawn anew from `generator` (a CPU generator).
 
-    `storages` maps numbers to the tensors rebuilt so far. Raises `Unreplayable`.
+    `storages` maps numbers to the tensors rebuilt so far. Raises `UnreplayableError`.
     """
     import torch
 
@@ -180,13 +229,19 @@ def decode(encoded: Any, storages: dict[int, Any], device: str, generator: Any) 
         return items if kind == "list" else tuple(items)
     if kind == "dict":
         return {k: decode(v, storages, device, generator) for k, v in content.items()}
+    if kind == "set":
+        return {decode(item, storages, device, generator) for item in content}
+    if kind == "object":
+        items = content["state"].items()
+        state = {k: decode(v, storages, device, generator) for k, v in items}
+        return Rebuilt(content["class"], state)
     if kind == "dtype":
         return getattr(torch, content)
     if kind == "device":
         return torch.device(content if content == "cpu" else device)
     if kind == "tensor":
         return _decode_tensor(content, storages, device, generator)
-    raise Unreplayable(f"an argument of type {content}")
+    raise UnreplayableError(f"an argument of type {content}")
 
 
 def _decode_tensor(

@@ -1,24 +1,21 @@
 """Rebuilds recorded calls and launches as cases that run both versions on equal inputs.
 
-Two modules are loaded in one process: the candidate under its own name, the original
-beside it in the same package. A module that registers operators with torch while it is
-imported cannot be loaded twice: the second registration silently redirects the *first*
-version's operator. Then only kernels launched directly are replayed, and it is said.
+A call is replayed through its launcher, which chooses grid and constants itself. Only a
+kernel that a test launches itself is replayed alone.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
 from typing import Any
 
-from . import calls, importing
+from . import calls
 from .protocol import from_json
 from .records import Argument, Launch
+from .versions import Versions
 
 MAX_CASES = 12
 
@@ -38,30 +35,9 @@ class Replay:
 
 
 @dataclass
-class Versions:
-    """Both modules, and why calls cannot be replayed, if they cannot."""
-
-    original: ModuleType
-    candidate: ModuleType
-    registers: bool = False
-
-
-@dataclass
 class Cases:
     replays: list[Replay] = field(default_factory=list)
     not_timed: list[str] = field(default_factory=list)
-
-
-def load_versions(job: dict[str, Any]) -> Versions:
-    """Imports the candidate, then `job["original"]` as a sibling in its package."""
-    registered: list[str] = []
-    _watch_registrations(registered)
-    candidate = importing.import_unit(job)
-    package = candidate.__name__.rpartition(".")[0]
-    stem = os.path.splitext(os.path.basename(job["unit_file"]))[0]
-    name = f"{package}.{stem}__original" if package else f"{stem}__original"
-    original = importing.load_file(job["original"], name)
-    return Versions(original, candidate, registers=bool(registered))
 
 
 def cases(job: dict[str, Any], versions: Versions, device: str) -> Cases:
@@ -85,9 +61,12 @@ def cases(job: dict[str, Any], versions: Versions, device: str) -> Cases:
     replayed = {call["launcher"] for call in recorded}
     for launch in launches:
         name = _launch_name(launch)
-        if launch.entry not in replayed and not _within(launch, replayed) and name not in seen:
+        if launch.entry is None and name not in seen:
             seen.add(name)
             _add(found, name, partial(_launch, launch, versions, device))
+        elif launch.entry is not None and not _within(launch.entry, replayed):
+            found.not_timed.append(f"{launch.kernel}: its launcher {launch.entry} was not recorded")
+    found.not_timed = list(dict.fromkeys(found.not_timed))
     found.replays.sort(key=lambda replay: -replay.n_bytes)
     for left_out in found.replays[MAX_CASES:]:
         found.not_timed.append(f"{left_out.name}: beyond the {MAX_CASES} largest cases")
@@ -101,18 +80,23 @@ def outputs(value: Any) -> list[Any]:
         return [tensor for item in value for tensor in outputs(item)]
     if isinstance(value, dict):
         return [tensor for item in value.values() for tensor in outputs(item)]
+    if isinstance(value, calls.Rebuilt):
+        return outputs(value.state)
     return [value] if hasattr(value, "untyped_storage") else []
 
 
-def _within(launch: Launch, replayed: set[str]) -> bool:
-    """A backward's launches are part of the forward call that is replayed with it."""
-    return bool(replayed) and (launch.entry or "").endswith(".backward")
+def _within(entry: str, replayed: set[str]) -> bool:
+    """Whether a recorded call covers the launch. A backward's belong to some forward."""
+    holder, _, last = entry.rpartition(".")
+    if last == "backward":
+        return bool(replayed)
+    return entry in replayed or f"{holder}.apply" in replayed
 
 
 def _add(found: Cases, name: str, build: Callable[[], Replay]) -> None:
     try:
         found.replays.append(build())
-    except calls.Unreplayable as reason:
+    except calls.UnreplayableError as reason:
         found.not_timed.append(f"{name}: {reason} cannot be rebuilt")
 
 
@@ -120,7 +104,6 @@ def _add(found: Cases, name: str, build: Callable[[], Replay]) -> None:
 
 
 def _call(call: dict[str, Any], versions: Versions, device: str, backward: bool) -> Replay:
-    functions = [_launcher(m, call["launcher"]) for m in (versions.original, versions.candidate)]
     content = {"list": [{"list": call["args"]}, {"dict": call["kwargs"]}]}
     with_backward = backward and '"requires_grad": true' in _json(content)
 
@@ -130,16 +113,20 @@ def _call(call: dict[str, Any], versions: Versions, device: str, backward: bool)
         generator = torch.Generator().manual_seed(seed)
         return calls.decode(content, {}, device, generator)
 
-    def runner(function: Callable[..., Any]) -> Callable[[Any], list[Any]]:
+    def runner(module: ModuleType) -> Callable[[Any], list[Any]]:
+        function = _launcher(module, call["launcher"])
+
         def run(inputs: Any) -> list[Any]:
-            made = outputs(function(*inputs[0], **inputs[1]))
+            args = [a.of(module) if isinstance(a, calls.Rebuilt) else a for a in inputs[0]]
+            made = outputs(function(*args, **inputs[1]))
             return made + _gradients(made, inputs) if with_backward else made
 
         return run
 
+    original, candidate = runner(versions.original), runner(versions.candidate)
     make(0)
     name = _call_name(call) + (" with backward" if with_backward else "")
-    return Replay(name, _bytes(content), make, *(runner(f) for f in functions))
+    return Replay(name, _bytes(content), make, original, candidate)
 
 
 def _launcher(module: ModuleType, name: str) -> Callable[..., Any]:
@@ -147,7 +134,7 @@ def _launcher(module: ModuleType, name: str) -> Callable[..., Any]:
     for part in name.split("."):
         found = getattr(found, part, None)
     if not callable(found):
-        raise calls.Unreplayable(f"a launcher named {name}, which one version lacks,")
+        raise calls.UnreplayableError(f"a launcher named {name}, which one version lacks,")
     return found  # type: ignore[no-any-return]
 
 
@@ -179,6 +166,8 @@ def _short(encoded: Any) -> str:
         return f"{content['dtype']}[{shape}]{strides}"
     if kind in {"list", "tuple"}:
         return "[" + ", ".join(_short(item) for item in content) + "]"
+    if kind == "object":
+        return str(content["class"])
     if kind == "dict":
         return "{" + ", ".join(f"{k}: {_short(v)}" for k, v in content.items()) + "}"
     return str(content)
@@ -213,14 +202,16 @@ def _json(value: Any) -> str:
 def _launch(launch: Launch, versions: Versions, device: str) -> Replay:
     kernels = [_kernel(m, launch.kernel) for m in (versions.original, versions.candidate)]
     if any(hasattr(kernel, "configs") for kernel in kernels):
-        raise calls.Unreplayable("a directly launched autotuned kernel's grid")
+        raise calls.UnreplayableError("a directly launched autotuned kernel's grid")
     for argument in launch.arguments:
         if argument.type.startswith(("*i", "*u")):
-            raise calls.Unreplayable(f"the integer tensor `{argument.name}` of a direct launch")
+            raise calls.UnreplayableError(
+                f"the integer tensor `{argument.name}` of a direct launch"
+            )
         if argument.value is None and argument.type not in {"constexpr"} and argument.shape is None:
-            raise calls.Unreplayable(f"argument `{argument.name}` of type {argument.type}")
+            raise calls.UnreplayableError(f"argument `{argument.name}` of type {argument.type}")
         if isinstance(argument.value, str) and argument.value.startswith("@"):
-            raise calls.Unreplayable(f"constant `{argument.name}`")
+            raise calls.UnreplayableError(f"constant `{argument.name}`")
 
     def make(seed: int) -> Any:
         import torch
@@ -243,7 +234,7 @@ def _launch(launch: Launch, versions: Versions, device: str) -> Replay:
 def _kernel(module: ModuleType, name: str) -> Any:
     kernel = getattr(module, name, None)
     if kernel is None or not hasattr(kernel, "run"):
-        raise calls.Unreplayable(f"a kernel named {name}, which one version lacks,")
+        raise calls.UnreplayableError(f"a kernel named {name}, which one version lacks,")
     return kernel
 
 
@@ -272,22 +263,3 @@ def _launch_name(launch: Launch) -> str:
         shape = "x".join(str(n) for n in a.shape or ())
         parts.append(f"{a.type.lstrip('*')}[{shape}]" if a.shape else f"{a.name}={a.value}")
     return f"{launch.kernel}[{'x'.join(map(str, launch.grid))}]({', '.join(parts)})"
-
-
-def _watch_registrations(registered: list[str]) -> None:
-    """Notes every `torch.library.Library` made by a module of the user from now on."""
-    import torch
-
-    library = torch.library.Library
-    original = library.__init__
-
-    def init(self: Any, namespace: str, *args: Any, **kwargs: Any) -> None:
-        frame = sys._getframe(1)
-        while frame is not None:
-            if frame.f_code.co_name == "<module>" and "/torch/" not in frame.f_code.co_filename:
-                registered.append(namespace)
-                break
-            frame = frame.f_back  # type: ignore[assignment]
-        original(self, namespace, *args, **kwargs)
-
-    library.__init__ = init

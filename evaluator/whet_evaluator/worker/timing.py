@@ -15,6 +15,7 @@ from typing import Any
 from . import hardware, importing, overlay, replay, sampling
 from .protocol import to_json
 from .records import Case
+from .versions import load_versions
 
 _CLOCKS = (
     "driver_version,clocks.sm,clocks.mem,clocks.max.sm,temperature.gpu,power.draw,mig.mode.current"
@@ -29,7 +30,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
     environment = describe_environment(torch)
     try:
-        versions = replay.load_versions(job)
+        versions = load_versions(job)
     except Exception as error:
         trace = importing.trimmed_trace(error, job["unit_file"])
         reason = f"the versions could not be loaded side by side: {trace.splitlines()[-1]}"
