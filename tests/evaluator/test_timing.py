@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from whet_evaluator.worker import protocol, records
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -20,10 +20,11 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "evaluator"))
 sys.path.insert(0, str(HERE.parents[1] / "evaluator"))
 
-from stage_child import make_job, run_stage  # noqa: E402
-from whet_evaluator.statistics import analyse  # noqa: E402
-from whet_evaluator.worker.protocol import from_json  # noqa: E402
-from whet_evaluator.worker.records import Timing  # noqa: E402
+from stage_child import make_job, run_stage
+
+from whet_evaluator.statistics import analyse
+from whet_evaluator.worker.protocol import from_json
+from whet_evaluator.worker.records import Timing
 
 KERNELS = """
 import torch

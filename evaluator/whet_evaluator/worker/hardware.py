@@ -10,8 +10,14 @@ instruction set manual (wave64, 64 KiB LDS, 512 vector registers a lane). gfx950
 white papers and the CUDA C++ Programming Guide, table "Technical Specifications per
 Compute Capability" (shared memory and registers per multiprocessor).
 
+Checked against AMD's page "AMD GPU specifications" (rocm.docs.amd.com): units, lanes,
+LDS, register file, caches and memory of gfx950 (MI355X), and of gfx942 by its MI325X
+row, the same but for memory. Written from knowledge of the sources above, not looked up
+again: everything of gfx90a, sm_80 and sm_90, and every bandwidth and clock.
+
 An architecture is not a product: `sm_90` is also the H200 (141 GB, 4.8 TB/s) and
-`gfx942` the MI325X (256 GB, 6 TB/s). Bandwidths and sizes below are the named product's.
+`gfx942` the MI325X (256 GB, 6 TB/s). Bandwidths and sizes below are the named product's;
+AMD's `l2_bytes` are those of one die, of which an MI300X has eight.
 """
 
 from __future__ import annotations
