@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from . import hardware, libdevice, limits, pretend, standins
+from . import bfloat16, hardware, libdevice, limits, pretend, standins
 
 DEFAULT_ARCH = "sm_90"
 _installed: set[str] = set()
@@ -166,6 +166,7 @@ def _patch_interpreter(triton: Any) -> None:
     interpreter._patch_lang = patch_lang
     JITFunction.run = _not_interpreted
     libdevice.install()
+    bfloat16.install(interpreter.InterpreterBuilder)
 
 
 def _not_interpreted(jit: Any, *_: Any, **__: Any) -> Any:

@@ -22,7 +22,7 @@ class Limit:
 
 
 LIMITS = (
-    Limit("bfloat16 arithmetic", None, even_when_green=True),
+    Limit("bfloat16 atomics", None),
     Limit("float8 arithmetic", None, even_when_green=True),
     Limit("device graphs", None),
     Limit("torch.compile", None),

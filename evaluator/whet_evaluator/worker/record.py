@@ -20,7 +20,7 @@ from .counting import Counter
 from .records import Argument, Launch
 
 MAX_LAUNCHES = 500
-_LOW_PRECISION = {"bf16": "bfloat16 arithmetic", "fp8": "float8 arithmetic"}
+_LOW_PRECISION = {"fp8": "float8 arithmetic"}
 
 
 class Recorder:

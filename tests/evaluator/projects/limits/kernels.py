@@ -39,6 +39,44 @@ def assembly_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def atomic_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
+    offsets = tl.arange(0, BLOCK)
+    tl.atomic_add(out_ptr + offsets, tl.load(x_ptr + offsets))
+
+
+@triton.jit
+def mixed_kernel(x_ptr, y_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = offsets < n
+    x = tl.load(x_ptr + offsets, mask=mask)
+    y = tl.load(y_ptr + offsets, mask=mask)
+    z = x * y + x - y / 2
+    tl.store(out_ptr + offsets, tl.where(z > 0, z, z * 0.125), mask=mask)
+
+
+@triton.jit
+def square_kernel(a_ptr, b_ptr, out_ptr, N: tl.constexpr):
+    tile = tl.arange(0, N)[:, None] * N + tl.arange(0, N)[None, :]
+    product = tl.dot(tl.load(a_ptr + tile), tl.load(b_ptr + tile))
+    tl.store(out_ptr + tile, product.to(tl.bfloat16))
+
+
+@triton.jit
+def softmax_kernel(x_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    offsets = tl.arange(0, BLOCK)
+    row = tl.program_id(0) * n
+    x = tl.load(x_ptr + row + offsets, mask=offsets < n, other=-float("inf"))
+    x = tl.exp((x - tl.max(x, axis=0)).to(tl.float32))
+    tl.store(out_ptr + row + offsets, x / tl.sum(x, axis=0), mask=offsets < n)
+
+
+@triton.jit
+def copy_kernel(x_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(out_ptr + offsets, tl.load(x_ptr + offsets, mask=offsets < n), mask=offsets < n)
+
+
+@triton.jit
 def bare_names_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
     offsets = program_id(0) * BLOCK + arange(0, BLOCK)
     tl.store(out_ptr + offsets, tl.load(x_ptr + offsets))

@@ -6,9 +6,42 @@ import kernels
 # Each test's name ends in what the table calls the limit; `red` or `green` is its colour here.
 
 
-def test_bfloat16_arithmetic():
-    x = torch.randn(100, device="cuda", dtype=torch.bfloat16)
-    torch.testing.assert_close(kernels.double(x)[0], 2 * x)
+def test_bfloat16_atomics():
+    x = torch.randn(64, device="cuda", dtype=torch.bfloat16)
+    kernels.atomic_kernel[(1,)](x, torch.zeros_like(x), BLOCK=64)
+
+
+def test_bfloat16_operations_round_as_torch_does():
+    x, y = torch.randn(2, 1000, device="cuda").bfloat16()
+    out = torch.empty_like(x)
+    kernels.mixed_kernel[(8,)](x, y, out, 1000, BLOCK=128)
+    z = x * y + x - y / 2
+    assert torch.equal(out, torch.where(z > 0, z, z * 0.125))
+
+
+def test_bfloat16_dot():
+    a, b = torch.randn(2, 64, 64, device="cuda").bfloat16()
+    out = torch.empty_like(a)
+    kernels.square_kernel[(1,)](a, b, out, N=64)
+    torch.testing.assert_close(out, (a.float() @ b.float()).bfloat16(), rtol=8e-3, atol=1e-2)
+
+
+def test_bfloat16_softmax():
+    x = torch.randn(16, 100, device="cuda").bfloat16()
+    out = torch.empty_like(x)
+    kernels.softmax_kernel[(16,)](x, out, 100, BLOCK=128)
+    torch.testing.assert_close(out, torch.softmax(x, 1), rtol=2e-2, atol=1e-3)
+
+
+def test_bfloat16_conversion_is_exact():
+    x = torch.randn(100_000, device="cuda") * 1e3
+    x[:3] = torch.tensor([float("inf"), -float("inf"), float("nan")])
+    there, back = torch.empty_like(x, dtype=torch.bfloat16), torch.empty_like(x)
+    kernels.copy_kernel[(782,)](x, there, 100_000, BLOCK=128)
+    kernels.copy_kernel[(782,)](there, back, 100_000, BLOCK=128)
+    assert there[2].isnan() and back[2].isnan()
+    assert torch.equal(there[:2], x[:2].bfloat16()) and torch.equal(there[3:], x[3:].bfloat16())
+    assert torch.equal(back[3:], x[3:].bfloat16().float())
 
 
 def test_float8_arithmetic():
