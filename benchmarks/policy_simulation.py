@@ -21,7 +21,6 @@ from random import Random
 
 import attrs
 
-from whet_agent.briefing import Brief
 from whet_agent.events import (
     Answered,
     Asked,
@@ -39,7 +38,8 @@ from whet_agent.events import (
 )
 from whet_agent.ports import Message
 from whet_agent.roles.context import Context
-from whet_agent.search import (
+from whet_agent.search.briefing import Brief
+from whet_agent.search.policy import (
     Search,
     Start,
     StartAsk,
@@ -53,9 +53,9 @@ from whet_agent.search import (
     apply,
     decide,
 )
-from whet_agent.state import ORIGINAL, Tried, base_id, confirmed_best, turn_of
+from whet_agent.search.state import ORIGINAL, Tried, base_id, confirmed_best, turn_of
 from whet_agent.task import ModelChoice, Policy, Task
-from whet_agent.testing import (
+from whet_agent.testing.doubles import (
     baseline,
     broken_verdict,
     counted_verdict,

@@ -11,7 +11,7 @@ import random
 import statistics
 import time
 
-from whet_agent.source import Document, parse_units
+from whet_agent.source.units import Document, parse_units
 
 KERNELS = 500
 LINES = 5_750

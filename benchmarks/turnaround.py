@@ -21,8 +21,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from whet_agent.source import unit_of
-from whet_agent.sweep import sweep_variants
+from whet_agent.candidates.sweep import sweep_variants
+from whet_agent.source.units import unit_of
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.evaluation import Candidate, OnProgress, Progress, Target, Workspace
 from whet_evaluator.worker.records import Correct, Facts, WorkerVerdict

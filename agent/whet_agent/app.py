@@ -18,13 +18,13 @@ from typing import Any, TypeVar
 from whet_agent import orders, wiring
 from whet_agent.drive import create, drive
 from whet_agent.events import Created, Event
-from whet_agent.journal import Journal, JournalError
+from whet_agent.model.recorded import RecordedModel
 from whet_agent.ports import ModelError
 from whet_agent.project import UserError
-from whet_agent.replay import RecordedModel
 from whet_agent.report import RunSummary, step, summarise
-from whet_agent.settings import Loaded, load_settings
-from whet_agent.source import unit_of
+from whet_agent.settings.loading import Loaded, load_settings
+from whet_agent.source.units import unit_of
+from whet_agent.store.journal import Journal, JournalError
 from whet_agent.task import Goal, Task
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError

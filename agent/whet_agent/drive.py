@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from whet_agent.closing import stop
 from whet_agent.events import (
     Asked,
     CancelRequested,
@@ -24,9 +23,9 @@ from whet_agent.events import (
     Ticked,
     WorkKind,
 )
-from whet_agent.fold import apply, replay
-from whet_agent.journal import JournalError
-from whet_agent.search import (
+from whet_agent.search.closing import stop
+from whet_agent.search.fold import apply, replay
+from whet_agent.search.policy import (
     Search,
     Start,
     StartAsk,
@@ -39,6 +38,7 @@ from whet_agent.search import (
     Stop,
     decide,
 )
+from whet_agent.store.journal import JournalError
 from whet_agent.task import Task
 from whet_agent.work import Fault, Ports, perform
 

@@ -1,6 +1,6 @@
 """Everything that happens in a run, as one closed union: the journal's alphabet.
 
-A run's state is a fold over these (`search.apply`), so resume, report, progress and
+A run's state is a fold over these (`search.fold.apply`), so resume, report, progress and
 tests all read the same story. Adding a member is a new `SCHEMA`; changing one is not
 allowed. Times are seconds since the epoch, money is US dollars.
 """

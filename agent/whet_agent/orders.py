@@ -11,14 +11,14 @@ from pathlib import Path
 
 import attrs
 
-from whet_agent.codebase import load_text
+from whet_agent.model.recorded import CHOICE, RecordedModel
 from whet_agent.project import UserError, relative_to_root
-from whet_agent.replay import CHOICE, RecordedModel
-from whet_agent.settings import Loaded, UnknownTargetError
-from whet_agent.source import Kernel, parse_units, unit_digest, unit_of
+from whet_agent.settings.loading import Loaded, UnknownTargetError
+from whet_agent.settings.trust import HOW_TO_TRUST
+from whet_agent.source.codebase import load_text
+from whet_agent.source.testmap import static_tests
+from whet_agent.source.units import Kernel, parse_units, unit_digest, unit_of
 from whet_agent.task import Goal, ModelChoice, Policy, Task
-from whet_agent.testmap import static_tests
-from whet_agent.trust import HOW_TO_TRUST
 from whet_evaluator.evaluation import Target
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import attrs
 
-from whet_agent.codec import to_plain
 from whet_agent.events import Created, Event
-from whet_agent.state import ORIGINAL, Tried
+from whet_agent.search.state import ORIGINAL, Tried
+from whet_agent.search.words import listed, outcome, performance
+from whet_agent.store.codec import to_plain
 from whet_agent.summary import Best, Cost, RunSummary, Speedup, step, summarise, view
-from whet_agent.words import listed, outcome, performance
 from whet_evaluator.worker.protocol import to_json
 from whet_evaluator.worker.records import TestOutcome
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 import attrs
 
-from whet_agent import words
 from whet_agent.events import Event
-from whet_agent.fold import apply
-from whet_agent.score import MeasuredScore, cost
-from whet_agent.state import Search, Tried, confirmed_best, red_tests
+from whet_agent.search.fold import apply
+from whet_agent.search import words
+from whet_agent.search.score import MeasuredScore, cost
+from whet_agent.search.state import Search, Tried, confirmed_best, red_tests
 from whet_agent.task import Goal
 from whet_evaluator.worker.records import Correct, Counted, Recorded, TestOutcome
 

@@ -65,7 +65,7 @@ class Task:
     kernel: str
     unit: UnitRef
     digest: str
-    """Of the unit, as `source.unit_digest` gives it: results are looked up by it."""
+    """Of the unit, as `source.units.unit_digest` gives it: results are looked up by it."""
     tests: tuple[str, ...]
     target: Target
     arch: str | None

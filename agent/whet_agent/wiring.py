@@ -10,19 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from whet_agent import reply, roles, screen, sweep
-from whet_agent.briefing import Brief
-from whet_agent.chat import ChatModel
-from whet_agent.codebase import load_text
-from whet_agent.excerpt import excerpt
-from whet_agent.journal import Journal
-from whet_agent.keys import KeyUnavailable, load_key
+from whet_agent import roles
+from whet_agent.candidates import reply, screen, sweep
+from whet_agent.model.chat import ChatModel
 from whet_agent.ports import Model, ModelError
 from whet_agent.retrieval import nearest
 from whet_agent.roles.context import Context
 from whet_agent.roles.optimizer import parse_strategies
-from whet_agent.settings import Loaded
-from whet_agent.state import Search
+from whet_agent.search.briefing import Brief
+from whet_agent.search.state import Search
+from whet_agent.settings.keys import KeyUnavailable, load_key
+from whet_agent.settings.loading import Loaded
+from whet_agent.source.codebase import load_text
+from whet_agent.source.excerpt import excerpt
+from whet_agent.store.journal import Journal
 from whet_agent.task import ModelChoice, Task
 from whet_agent.work import Draft, Drafts, Passed, Ports, Unfit
 from whet_evaluator.evaluation import Evaluator, Progress, Workspace

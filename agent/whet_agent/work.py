@@ -14,8 +14,7 @@ from typing import assert_never
 
 import attrs
 
-from whet_agent.briefing import Brief
-from whet_agent.drafts import Draft, Drafts, Passed, Unfit, screened, swept
+from whet_agent.candidates.drafts import Draft, Drafts, Passed, Unfit, screened, swept
 from whet_agent.events import (
     Answered,
     BaselineRecorded,
@@ -26,9 +25,9 @@ from whet_agent.events import (
     Opened,
     Reason,
 )
-from whet_agent.journal import Journal
 from whet_agent.ports import Clock, Model, ModelError, SystemClock
-from whet_agent.search import (
+from whet_agent.search.briefing import Brief
+from whet_agent.search.policy import (
     Start,
     StartAsk,
     StartConfirm,
@@ -38,7 +37,8 @@ from whet_agent.search import (
     StartScreen,
     StartSweep,
 )
-from whet_agent.state import Search, Tried
+from whet_agent.search.state import Search, Tried
+from whet_agent.store.journal import Journal
 from whet_agent.task import Task
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Evaluator, OnProgress, Progress, Workspace

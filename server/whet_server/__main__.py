@@ -14,7 +14,7 @@ def main() -> None:
         from whet_server.serving import serve
 
         serve()
-    from whet_agent.cli import main as command_line
+    from whet_agent.commandline.main import main as command_line
 
     command_line()
 

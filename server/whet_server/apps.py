@@ -16,7 +16,7 @@ from whet_server.views import TargetView
 
 if TYPE_CHECKING:
     from whet_agent.app import App
-    from whet_agent.settings import Settings
+    from whet_agent.settings.loading import Settings
 
 log = logging.getLogger(__name__)
 

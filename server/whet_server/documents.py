@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from whet_agent import source
+from whet_agent.source import units as source
 from whet_server.views import KernelView, Place, Span
 
 _WORD = re.compile(r"\w+")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import attrs
 
-from whet_agent import source
+from whet_agent.source import units as source
 from whet_server.runs import Run
 from whet_server.views import Edit, Place, Span
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import attrs
 
 from whet_agent.project import UserError
-from whet_agent.source import unit_digest
+from whet_agent.source.units import unit_digest
 from whet_server.views import Fit, Goal, RunView
 
 if TYPE_CHECKING:

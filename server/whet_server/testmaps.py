@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from whet_agent.testmap import TestMap
+    from whet_agent.source.testmap import TestMap
 
 
 class TestMaps:
@@ -55,7 +55,7 @@ class TestMaps:
 
 
 def _read(root: Path, path: Path, texts: dict[Path, str]) -> TestMap:
-    from whet_agent.codebase import Codebase
-    from whet_agent.testmap import TestMap
+    from whet_agent.source.codebase import Codebase
+    from whet_agent.source.testmap import TestMap
 
     return TestMap(Codebase(root, files=[path], overlay=texts))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import server_values as v
 
-from whet_agent.source import unit_digest
+from whet_agent.source.units import unit_digest
 from whet_server.edits import Change, Refusal, plan
 from whet_server.runs import Run
 

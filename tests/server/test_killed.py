@@ -97,7 +97,5 @@ def _money(events: list[dict]) -> float:
     """Every answered call once, and the reservation of every call that vanished."""
     answered = {event["id"]: event["usd"] for event in events if event["event"] == "answered"}
     lost = {event["id"] for event in events if event["event"] == "interrupted"}
-    reserved = {
-        event["id"]: event["reserved_usd"] for event in events if event["event"] == "asked"
-    }
+    reserved = {event["id"]: event["reserved_usd"] for event in events if event["event"] == "asked"}
     return sum(answered.values()) + sum(reserved[id_] for id_ in lost if id_ in reserved)

@@ -182,7 +182,7 @@ def kernels_of(text: str) -> Answer:
 
 
 def main(folders: list[str]) -> int:
-    from whet_agent.source import parse_units
+    from whet_agent.source.units import parse_units
 
     warnings.simplefilter("ignore")
     total = wrong = files = 0

@@ -18,11 +18,16 @@ import search_world as world
 
 from whet_agent.drive import create, drive
 from whet_agent.events import Answered, Asked, Finished
-from whet_agent.fold import apply, replay
-from whet_agent.journal import Journal
 from whet_agent.ports import Message, ModelError, Reply
-from whet_agent.search import tokens_bound, worst_case_usd
-from whet_agent.testing import ScriptedEvaluator, broken_verdict, counted_verdict, wrong_verdict
+from whet_agent.search.fold import apply, replay
+from whet_agent.search.policy import tokens_bound, worst_case_usd
+from whet_agent.store.journal import Journal
+from whet_agent.testing.doubles import (
+    ScriptedEvaluator,
+    broken_verdict,
+    counted_verdict,
+    wrong_verdict,
+)
 
 SLACK = 1e-9
 """Sums of floats."""

@@ -17,11 +17,11 @@ import attrs
 import pytest
 from pydantic import SecretStr
 
-from whet_agent.chat import ChatModel, prompt_tokens_bound
-from whet_agent.keys import Key
+from whet_agent.model.chat import ChatModel, prompt_tokens_bound
 from whet_agent.ports import Message, ModelError, Reply
-from whet_agent.setting_table import origin_of
-from whet_agent.settings import ModelSettings
+from whet_agent.settings.keys import Key
+from whet_agent.settings.loading import ModelSettings
+from whet_agent.settings.table import origin_of
 
 ASKED = (Message("system", "be brief"), Message("user", "größer"))
 
@@ -445,8 +445,8 @@ async def test_cancelling_hangs_up(endpoint: Endpoint) -> None:
 
 def test_openai_is_not_imported_before_a_request() -> None:
     code = (
-        "import sys; from whet_agent.chat import ChatModel;"
-        "from whet_agent.settings import ModelSettings;"
+        "import sys; from whet_agent.model.chat import ChatModel;"
+        "from whet_agent.settings.loading import ModelSettings;"
         "ChatModel(ModelSettings(name='m'), None);"
         "sys.exit(any(m in sys.modules for m in ('openai', 'httpx2', 'torch', 'triton')))"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whet_agent.countable import countable
+from whet_agent.candidates.countable import countable
 from whet_agent.work import Draft
 
 
@@ -46,8 +46,8 @@ def test_one_variant_stands_for_all_with_its_sizes():
 
 
 def test_the_real_sweeps_words_are_understood():
-    from whet_agent.source import unit_of
-    from whet_agent.sweep import sweep_variants
+    from whet_agent.candidates.sweep import sweep_variants
+    from whet_agent.source.units import unit_of
 
     text = (
         "import triton\nimport triton.language as tl\n\n\n@triton.jit\n"

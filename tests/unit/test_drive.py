@@ -26,11 +26,11 @@ from whet_agent.events import (
     Resumed,
     Started,
 )
-from whet_agent.fold import replay
-from whet_agent.journal import Journal
 from whet_agent.ports import ModelError, SystemClock
 from whet_agent.report import finished_json, summarise
-from whet_agent.testing import (
+from whet_agent.search.fold import replay
+from whet_agent.store.journal import Journal
+from whet_agent.testing.doubles import (
     ManualClock,
     ScriptedEvaluator,
     ScriptedModel,

@@ -7,17 +7,17 @@ import asyncio
 import attrs
 
 from whet_agent import roles, wiring
-from whet_agent.briefing import Brief
 from whet_agent.drive import create, drive
 from whet_agent.events import Proposed, Rejected
-from whet_agent.excerpt import excerpt
-from whet_agent.journal import Journal
 from whet_agent.roles.context import Context
 from whet_agent.roles.optimizer import parse_strategies
-from whet_agent.source import unit_digest, unit_of
-from whet_agent.state import confirmed_best
+from whet_agent.search.briefing import Brief
+from whet_agent.search.state import confirmed_best
+from whet_agent.source.excerpt import excerpt
+from whet_agent.source.units import unit_digest, unit_of
+from whet_agent.store.journal import Journal
 from whet_agent.task import ModelChoice, Policy, Task
-from whet_agent.testing import (
+from whet_agent.testing.doubles import (
     ManualClock,
     ScriptedEvaluator,
     ScriptedModel,

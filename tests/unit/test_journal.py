@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 import search_world as world
 
 from whet_agent import events as alphabet
-from whet_agent.codec import dump_event, parse_event
 from whet_agent.events import SCHEMA, Created, Event, Judged, Ticked
-from whet_agent.journal import Journal, JournalError, LeaseHeldError
-from whet_agent.lease import Holder, is_gone, this_process
-from whet_agent.mounts import network_file_system
-from whet_agent.testing import timed_verdict, wrong_verdict
+from whet_agent.store.codec import dump_event, parse_event
+from whet_agent.store.journal import Journal, JournalError, LeaseHeldError
+from whet_agent.store.lease import Holder, is_gone, this_process
+from whet_agent.store.mounts import network_file_system
+from whet_agent.testing.doubles import timed_verdict, wrong_verdict
 from whet_evaluator.worker.records import Argument, Correct, Launch, Untimed
 
 st.register_type_strategy(float, st.floats(allow_nan=False))
@@ -85,7 +85,7 @@ def test_two_processes_write_one_store(tmp_path):
     path = tmp_path / "runs.sqlite3"
     script = (
         "import asyncio, sys; from pathlib import Path\n"
-        "from whet_agent.journal import Journal; from whet_agent.events import Ticked\n"
+        "from whet_agent.store.journal import Journal; from whet_agent.events import Ticked\n"
         "async def main():\n"
         "    journal = Journal(Path(sys.argv[1]))\n"
         "    for n in range(50): await journal.append('shared', Ticked(at=float(n)))\n"
@@ -102,7 +102,7 @@ def test_two_processes_write_one_store(tmp_path):
 
 WRITER = (
     "import asyncio, sys; from pathlib import Path\n"
-    "from whet_agent.journal import Journal; from whet_agent.events import Ticked\n"
+    "from whet_agent.store.journal import Journal; from whet_agent.events import Ticked\n"
     "async def main():\n"
     "    journal = Journal(Path(sys.argv[1])); n = 0\n"
     "    async with journal.lease('r'):\n"
@@ -248,7 +248,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
 def test_a_full_disk_is_said_with_the_cure_and_loses_nothing(tmp_path):
     script = (
         "import asyncio, resource, signal, sys; from pathlib import Path\n"
-        "from whet_agent.journal import Journal, JournalError\n"
+        "from whet_agent.store.journal import Journal, JournalError\n"
         "from whet_agent.events import Ticked\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from whet_agent.keys import Key, KeySources, KeyUnavailable, load_key
+from whet_agent.settings.keys import Key, KeySources, KeyUnavailable, load_key
 
 FAR = "https://api.example/v1"
 NEAR = "http://127.0.0.1:8000/v1"

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whet_agent.reply import ParsedReply, parse_reply
-from whet_agent.screen import Screened, screen
-from whet_agent.source import unit_of
+from whet_agent.candidates.reply import ParsedReply, parse_reply
+from whet_agent.candidates.screen import Screened, screen
+from whet_agent.source.units import unit_of
 
 ORIGINAL = '''"""Module."""
 import torch

@@ -23,7 +23,7 @@ from whet_agent.report import (
     summarise,
     unified_diff,
 )
-from whet_agent.testing import (
+from whet_agent.testing.doubles import (
     ScriptedEvaluator,
     ScriptedModel,
     baseline,

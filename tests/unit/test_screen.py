@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whet_agent.screen import Screened, Unusable, screen, syntax_hash
-from whet_agent.source import unit_of
+from whet_agent.candidates.screen import Screened, Unusable, screen, syntax_hash
+from whet_agent.source.units import unit_of
 
 ORIGINAL = '''"""Module."""
 import os

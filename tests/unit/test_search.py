@@ -29,8 +29,8 @@ from whet_agent.events import (
     Started,
     Ticked,
 )
-from whet_agent.fold import apply
-from whet_agent.search import (
+from whet_agent.search.fold import apply
+from whet_agent.search.policy import (
     MAX_JUDGES,
     StartAsk,
     StartConfirm,
@@ -39,9 +39,9 @@ from whet_agent.search import (
     Stop,
     decide,
 )
-from whet_agent.state import ORIGINAL, Trajectory, Turn
-from whet_agent.testing import baseline, broken_verdict, counted_verdict, interpreter_facts
-from whet_agent.turns import plan
+from whet_agent.search.state import ORIGINAL, Trajectory, Turn
+from whet_agent.search.turns import plan
+from whet_agent.testing.doubles import baseline, broken_verdict, counted_verdict, interpreter_facts
 from whet_evaluator.worker.records import Compiled
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whet_agent.source import Document, parse_units
+from whet_agent.source.units import Document, parse_units
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whet_agent.edits import apply_edits, minimal_edits, split_lines
-from whet_agent.source import (
+from whet_agent.source.edits import apply_edits, minimal_edits, split_lines
+from whet_agent.source.units import (
     Conflict,
     Spliced,
     parse_units,

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet_agent.launch_sites import OPTIONS
-from whet_agent.screen import Screened, screen
-from whet_agent.source import parse_units, unit_of
-from whet_agent.sweep import MAX_VARIANTS, Variant, sweep_variants
+from whet_agent.candidates.launch_sites import OPTIONS
+from whet_agent.candidates.screen import Screened, screen
+from whet_agent.candidates.sweep import MAX_VARIANTS, Variant, sweep_variants
+from whet_agent.source.units import parse_units, unit_of
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "kernels").glob("*.py"))
 HEAD = "import torch\nimport triton\nimport triton.language as tl\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from whet_agent.source import unit_of
-from whet_agent.sweep import sweep_variants
+from whet_agent.candidates.sweep import sweep_variants
+from whet_agent.source.units import unit_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "kernels"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from whet_agent.launchers import kernels_json
-from whet_agent.testmap import Collection, load_collection, static_tests
+from whet_agent.source.launchers import kernels_json
+from whet_agent.source.testmap import Collection, load_collection, static_tests
 
 OPS = """
 import torch

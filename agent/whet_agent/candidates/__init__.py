@@ -1,0 +1,1 @@
+"""Where candidates come from, and what may pass before anything runs."""

@@ -1,0 +1,1 @@
+"""`whet ...`: arguments in, one call of the façade, words out."""

@@ -1,0 +1,215 @@
+"""The command line: arguments in, one call of the façade, words out.
+
+Exit status: 0 also for "keep yours"; 1 for the world's fault, in one sentence with the
+cure; 2 for usage. Output for people is rich's; `--json` prints JSON lines only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from whet_agent.app import App
+from whet_agent.commandline import commands as runs_command
+from whet_agent.project import Selector, UserError, project_root
+from whet_agent.task import Goal
+
+cli = typer.Typer(
+    name="whet",
+    help="Sharpens Triton kernels: verified improvements, judged by your own tests.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+KernelArgument = Annotated[str, typer.Argument(metavar="FILE::KERNEL", help="The kernel.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
+TargetOption = Annotated[str | None, typer.Option("--target", help="A target of your settings.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Trust this folder for this command.")]
+Replay = Annotated[Path | None, typer.Option(help="Recorded replies instead of a model.")]
+Tests = Annotated[list[str] | None, typer.Option("--tests", help="Test file or node id.")]
+
+
+def main() -> None:
+    """Entry of the console script, for everything but `serve`."""
+    try:
+        cli()
+    except UserError as error:
+        _fail(error)
+
+
+@cli.command()
+def kernels(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...")], *, json_: Json = False
+) -> None:
+    """List the `@triton.jit` kernels below PATH. Imports nothing."""
+    runs_command.kernels(paths, as_json=json_, console=_console())
+
+
+@cli.command()
+def tests(
+    selector: KernelArgument,
+    *,
+    static: Annotated[bool, typer.Option("--static", help="Do not run anything.")] = False,
+    target: TargetOption = None,
+    trust: Trust = False,
+    json_: Json = False,
+) -> None:
+    """Which tests reach a kernel, confirmed by a recorded run."""
+    chosen = Selector.parse(selector)
+    app = _load(chosen.path, target=target, trust=trust)
+    _await(runs_command.tests(app, chosen, record=not static, as_json=json_, console=_console()))
+
+
+@cli.command("optimize", help="Make a kernel cheaper while its tests stay green.")
+@cli.command("fix", help="Turn red tests green, and keep every green one.")
+def loop(
+    context: typer.Context,
+    selector: KernelArgument,
+    *,
+    target: TargetOption = None,
+    tests: Tests = None,
+    model: Annotated[str | None, typer.Option(help="The model's name at its endpoint.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible endpoint.")] = None,
+    no_model: Annotated[bool, typer.Option("--no-model", help="The sweep alone.")] = False,
+    iterations: Annotated[int | None, typer.Option(help="Candidate turns per trajectory.")] = None,
+    trajectories: Annotated[int | None, typer.Option(help="Searches side by side.")] = None,
+    max_usd: Annotated[float | None, typer.Option(help="A hard bound on money.")] = None,
+    arch: Annotated[str | None, typer.Option(help="Compile for this, e.g. gfx942.")] = None,
+    replay: Replay = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave it running; print its id.")
+    ] = False,
+    trust: Trust = False,
+    json_: Json = False,
+) -> None:
+    goal: Goal = "fix" if context.info_name == "fix" else "optimize"
+    chosen = Selector.parse(selector)
+    app = _load(
+        chosen.path, replay=replay, target=target, trust=trust, model=model, base_url=base_url,
+        no_model=no_model, iterations=iterations, trajectories=trajectories, max_usd=max_usd,
+        arch=arch,
+    )  # fmt: skip
+    ids = _node_ids(tests or [], app.root)
+    task = app.task(goal, chosen.path, chosen.kernel, tests=ids, target=target)
+    if detach:
+        runs_command.detach(app, task, replay=replay, as_json=json_, console=_console())
+        return
+    _await(
+        runs_command.follow(
+            app, lambda *watch: app.start(task, *watch), as_json=json_, console=_console()
+        )
+    )
+
+
+@cli.command()
+def runs(
+    *,
+    everywhere: Annotated[bool, typer.Option("--all", help="Of every project.")] = False,
+    json_: Json = False,
+) -> None:
+    """List the runs in the journal, newest first."""
+    here = Path.cwd()
+    root = None if everywhere else project_root(here / "_", cwd=here)
+    runs_command.runs(_load(here / "_"), root, as_json=json_, console=_console())
+
+
+@cli.command()
+def show(run: str, *, json_: Json = False) -> None:
+    """Report one run: verdicts, cost, evidence, the diff. With --json every event."""
+    runs_command.show(_load(Path.cwd() / "_"), run, as_json=json_, console=_console())
+
+
+@cli.command()
+def resume(
+    run: str,
+    *,
+    replay: Replay = None,
+    trust: Trust = False,
+    json_: Json = False,
+) -> None:
+    """Go on with a run that was stopped or killed."""
+    root = Path(_load(Path.cwd() / "_").summary(run).root)
+    app = _load(root / "_", trust=trust, replay=replay)
+    _await(
+        runs_command.follow(
+            app, lambda *watch: app.resume(run, *watch), as_json=json_, console=_console()
+        )
+    )
+
+
+@cli.command()
+def apply(run: str) -> None:
+    """Splice a run's best candidate into the file as it is now."""
+    runs_command.apply(_load(Path.cwd() / "_"), run, console=_console())
+
+
+@cli.command()
+def doctor(*, target: TargetOption = None, json_: Json = False) -> None:
+    """Prove each step: settings, trust, Python, torch, triton, GPU, compiler, key."""
+    from whet_agent.commandline import doctor as checks
+
+    here = Path.cwd()
+    report = asyncio.run(checks.examine(project_root(here / "_", cwd=here), target))
+    checks.show(report, as_json=json_, console=_console())
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@cli.command()
+def trust(path: Annotated[Path, typer.Argument()] = Path()) -> None:
+    """Say that Whet may run the tests of the project at PATH, and heed its settings."""
+    from whet_agent.settings.trust import trust as remember
+
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder; name the project's root.")
+    remember(path.absolute())
+    _console().print(f"Trusted: {path.absolute()} and everything below it.")
+
+
+@cli.command()
+def serve() -> None:
+    """Run the language server on standard input and output."""
+    raise AssertionError("`serve` is handled before this module is loaded")
+
+
+def _node_ids(given: list[str], root: Path) -> tuple[str, ...]:
+    """Test ids as pytest at `root` wants them, whether typed from there or from here."""
+    found = []
+    for one in given:
+        file, bar, rest = one.partition("::")
+        here = Path(file).absolute()
+        if (not (root / file).exists() and here.exists() and here.is_relative_to(root)) or (
+            Path(file).is_absolute() and here.is_relative_to(root)
+        ):
+            file = here.relative_to(root).as_posix()
+        found.append(file + bar + rest)
+    return tuple(found)
+
+
+def _load(path: Path, *, replay: Path | None = None, **flags: Any) -> App:
+    given = {name: value for name, value in flags.items() if value not in (None, False)}
+    return App.load(project_root(path), flags=given, path=path, recording=replay)
+
+
+def _await(work: Coroutine[Any, Any, int]) -> None:
+    status = asyncio.run(work)
+    if status:
+        raise typer.Exit(status)
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def _fail(error: UserError) -> NoReturn:
+    Console(stderr=True, highlight=False).print(f"whet: {error}", markup=False, soft_wrap=True)
+    sys.exit(1)
+
+
+__all__ = ["main"]

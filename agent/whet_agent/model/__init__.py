@@ -1,0 +1,1 @@
+"""The model behind an endpoint, or a recording of one."""

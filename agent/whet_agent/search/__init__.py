@@ -1,0 +1,1 @@
+"""The policy of a run as a fold over its events. Pure."""

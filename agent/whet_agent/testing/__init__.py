@@ -1,0 +1,1 @@
+"""Doubles for tests, demos and simulations: shipped and typed like everything else."""
