@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from whet_evaluator.isa import parse_amdgcn, parse_ptx, parse_resource_usage
 
 sys.path.insert(0, str(Path(__file__).parent))

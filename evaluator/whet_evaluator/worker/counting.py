@@ -100,47 +100,47 @@ class Counter:
 
     def _access(self, ptrs: Any, mask: Any) -> int:
         """Notes the addresses of one operation; returns the bytes of its active lanes."""
-        import numpy
+        import numpy as np
 
         size = max(1, int(ptrs.get_element_ty().primitive_bitwidth) // 8)
-        addresses = numpy.asarray(ptrs.data)
-        active = numpy.ones(addresses.shape, bool) if mask is None else mask.data
-        active = numpy.broadcast_to(active, addresses.shape)
-        addresses, active = _coalesced(numpy, addresses, active)
-        self._transactions += _segments(numpy, addresses, active)
+        addresses = np.asarray(ptrs.data)
+        active = np.ones(addresses.shape, bool) if mask is None else mask.data
+        active = np.broadcast_to(active, addresses.shape)
+        addresses, active = _coalesced(np, addresses, active)
+        self._transactions += _segments(np, addresses, active)
         chosen = addresses[active]
-        self._touched.setdefault(size, []).append(numpy.unique(chosen))
+        self._touched.setdefault(size, []).append(np.unique(chosen))
         self._n_pending += chosen.size
         if self._n_pending > _MERGE_AT:
-            self._merge(numpy)
+            self._merge(np)
         return int(chosen.size) * size
 
-    def _merge(self, numpy: Any) -> None:
+    def _merge(self, np: Any) -> None:
         for size, arrays in self._touched.items():
-            self._touched[size] = [numpy.unique(numpy.concatenate(arrays))]
+            self._touched[size] = [np.unique(np.concatenate(arrays))]
         self._n_pending = 0
 
     def _distinct_bytes(self) -> int:
         """The union of all intervals touched, whatever the widths of the accesses."""
-        import numpy
+        import numpy as np
 
-        self._merge(numpy)
+        self._merge(np)
         if not self._touched:
             return 0
-        starts = numpy.concatenate([arrays[0] for arrays in self._touched.values()])
-        ends = numpy.concatenate(
-            [arrays[0] + numpy.uint64(size) for size, arrays in self._touched.items()]
+        starts = np.concatenate([arrays[0] for arrays in self._touched.values()])
+        ends = np.concatenate(
+            [arrays[0] + np.uint64(size) for size, arrays in self._touched.items()]
         )
-        order = numpy.argsort(starts, kind="stable")
-        starts, ends = starts[order], numpy.maximum.accumulate(ends[order])
+        order = np.argsort(starts, kind="stable")
+        starts, ends = starts[order], np.maximum.accumulate(ends[order])
         if not starts.size:
             return 0
-        before = numpy.concatenate([starts[:1], ends[:-1]])
-        gained = ends - numpy.maximum(starts, before)
+        before = np.concatenate([starts[:1], ends[:-1]])
+        gained = ends - np.maximum(starts, before)
         return int(gained[ends > before].sum())
 
 
-def _coalesced(numpy: Any, addresses: Any, active: Any) -> tuple[Any, Any]:
+def _coalesced(np: Any, addresses: Any, active: Any) -> tuple[Any, Any]:
     """Both flattened, the dimension of the smallest address step innermost."""
     if addresses.ndim < 2:
         return addresses.reshape(-1), active.reshape(-1)
@@ -154,12 +154,12 @@ def _coalesced(numpy: Any, addresses: Any, active: Any) -> tuple[Any, Any]:
     return addresses.transpose(order).reshape(-1), active.transpose(order).reshape(-1)
 
 
-def _segments(numpy: Any, addresses: Any, active: Any) -> int:
+def _segments(np: Any, addresses: Any, active: Any) -> int:
     """64-byte segments touched, summed over groups of 64 lanes."""
-    segments = numpy.where(active, addresses // numpy.uint64(SEGMENT_BYTES), 0)
+    segments = np.where(active, addresses // np.uint64(SEGMENT_BYTES), 0)
     padding = -segments.size % LANES
-    rows = numpy.pad(segments, (0, padding)).reshape(-1, LANES)
-    rows = numpy.sort(rows, axis=1)
+    rows = np.pad(segments, (0, padding)).reshape(-1, LANES)
+    rows = np.sort(rows, axis=1)
     distinct = (rows[:, 1:] != rows[:, :-1]).sum(axis=1) + 1
     has_zero = rows[:, 0] == 0  # inactive lanes: address zero is nobody's
     return int((distinct - has_zero).sum())

@@ -19,13 +19,13 @@ _NUMPY = {
     **{name: name for name in ("tanh", "sinh", "cosh", "tan", "exp", "exp2", "expm1", "log")},
     **{name: name for name in ("log2", "log10", "log1p", "sqrt", "cbrt", "sin", "cos", "floor")},
     **{name: name for name in ("ceil", "trunc", "rint", "hypot", "fmod", "isnan", "copysign")},
-    **{"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"},
-    **{"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "isinf": "isinf"},
-    **{"pow": "power", "abs": "abs", "fabs": "abs", "fmin": "fmin", "fmax": "fmax"},
-    **{"nearbyint": "rint", "isfinited": "isfinite", "finitef": "isfinite"},
-    **{"fast_expf": "exp", "fast_logf": "log", "fast_sinf": "sin", "fast_cosf": "cos"},
-    **{"fast_powf": "power", "fast_tanhf": "tanh", "fast_log2f": "log2", "div_rn": "divide"},
-    **{"fast_dividef": "divide", "llrint": "rint", "sqrt_rn": "sqrt"},
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2",
+    "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "isinf": "isinf",
+    "pow": "power", "abs": "abs", "fabs": "abs", "fmin": "fmin", "fmax": "fmax",
+    "nearbyint": "rint", "isfinited": "isfinite", "finitef": "isfinite",
+    "fast_expf": "exp", "fast_logf": "log", "fast_sinf": "sin", "fast_cosf": "cos",
+    "fast_powf": "power", "fast_tanhf": "tanh", "fast_log2f": "log2", "div_rn": "divide",
+    "fast_dividef": "divide", "llrint": "rint", "sqrt_rn": "sqrt",
 }
 
 
