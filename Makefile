@@ -44,8 +44,13 @@ e2e: setup vsix
 
 vsix: vscode-extension/whet.vsix
 
-vscode-extension/whet.vsix: $(wildcard vscode-extension/src/*.ts) vscode-extension/package.json
-	cd vscode-extension && npm ci --no-audit --no-fund --loglevel=error && npm run --silent package
+VSIX_SOURCES := $(wildcard vscode-extension/src/*.ts vscode-extension/walkthrough/*) \
+	vscode-extension/package.json vscode-extension/package-lock.json \
+	vscode-extension/esbuild.mjs vscode-extension/README.md
+
+vscode-extension/whet.vsix: $(VSIX_SOURCES)
+	cd vscode-extension && npm ci --no-audit --no-fund --loglevel=error && npm test --silent && \
+		npm run --silent package
 
 clean:
 	rm -rf $(VENV) vscode-extension/node_modules vscode-extension/dist vscode-extension/*.vsix

@@ -218,6 +218,7 @@ def _candidate(search: Search, tried: Tried, nodes: tuple[str, ...], seed: str) 
         nodes=nodes,
         launches=search.recorded.launches,
         seed=zlib.crc32(seed.encode()),
+        timed=search.task.goal == "optimize",
     )
 
 

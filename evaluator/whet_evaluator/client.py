@@ -116,6 +116,7 @@ class WorkerEvaluator:
             lambda id_: protocol.Evaluate(
                 id=id_, unit=candidate.unit, text=candidate.text, nodes=candidate.nodes,
                 launches=candidate.launches, seed=candidate.seed, fresh=fresh,
+                timed=candidate.timed,
             ),
             on_progress,
         )  # fmt: skip

@@ -69,6 +69,8 @@ class Candidate:
     """Test nodes that must pass: those the baseline passed, or for `fix` the red ones too."""
     launches: tuple[Launch, ...]
     seed: int
+    timed: bool = True
+    """False where speed is not asked for, and the original's outputs are no reference: `fix`."""
 
 
 @dataclass(frozen=True, slots=True)

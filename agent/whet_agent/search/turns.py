@@ -25,6 +25,7 @@ from whet_evaluator.worker.records import (
     Broken,
     Correct,
     Crashed,
+    Differs,
     Exceeded,
     Failed,
     Misplaced,
@@ -187,5 +188,6 @@ _DEPTHS: dict[type[WorkerVerdict], int] = {
     Crashed: 2,
     TimedOut: 2,
     Failed: 3,
-    Correct: 4,
+    Differs: 4,
+    Correct: 5,
 }

@@ -15,6 +15,7 @@ from whet_evaluator.worker.records import (
     Broken,
     Correct,
     Crashed,
+    Differs,
     Exceeded,
     Failed,
     Misplaced,
@@ -45,7 +46,7 @@ def failure_word(verdict: WorkerVerdict) -> str:  # noqa: PLR0911 - a table
             return "compile error"
         case Misplaced():
             return "not imported by the tests"
-        case Failed():
+        case Failed() | Differs():
             return "wrong result"
         case Crashed():
             return "crash"
@@ -124,6 +125,8 @@ def failure_case(verdict: WorkerVerdict) -> tuple[str, str]:  # noqa: PLR0911 - 
             first = cases[0]
             others = f"\n({len(cases) - 1} more red, {passed} green)" if len(cases) > 1 else ""
             return "tests", f"{first.nodeid}\n{first.detail[-MAX_DETAIL_CHARS:]}{others}"
+        case Differs(cases=cases):
+            return "time", "\n".join(cases)[-MAX_DETAIL_CHARS:]
         case Crashed(stage=stage, how=how, output=output):
             return stage, f"the process died: {how}\n{output[-MAX_DETAIL_CHARS:]}"
         case TimedOut(stage=stage, limit_s=limit_s):

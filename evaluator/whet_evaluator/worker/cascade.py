@@ -167,6 +167,8 @@ class Work:
         if not isinstance(end, Answered):
             return answers.verdict_of("time", end)
         answer = end.answer
+        if answer["differs"]:
+            return records.Differs(cases=tuple(answer["differs"]))
         if not answer["cases"]:
             return records.Untimed(reason="; ".join(answer["not_timed"]) or "nothing to time")
         return records.Timing(

@@ -74,7 +74,11 @@ def _busy(devices: list[Device]) -> str | None:
     containers, where other processes cannot be seen, nothing is claimed."""
     if not devices or not devices[0].arch.startswith("sm_"):
         return None
-    asked = ["nvidia-smi", "--query-compute-apps=pid,process_name,used_memory", "--format=csv,noheader"]
+    asked = [
+        "nvidia-smi",
+        "--query-compute-apps=pid,process_name,used_memory",
+        "--format=csv,noheader",
+    ]
     try:
         answer = subprocess.run(asked, capture_output=True, text=True, timeout=_ASK_DRIVER_S)
     except (OSError, subprocess.TimeoutExpired):

@@ -185,6 +185,16 @@ class Failed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Differs:
+    """Green tests, but other outputs than the original's on the inputs that were timed.
+
+    Each of `cases` is a sentence: the call, and how far apart the outputs are.
+    """
+
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Crashed:
     """The process died: `how` is `SIGSEGV`, `exited 3 without a result`, ..."""
 
@@ -217,7 +227,7 @@ class Correct:
     timing: Timing | Untimed
 
 
-WorkerVerdict = Union[Broken, Misplaced, Failed, Crashed, TimedOut, Exceeded, Correct]
+WorkerVerdict = Union[Broken, Misplaced, Failed, Differs, Crashed, TimedOut, Exceeded, Correct]
 
 
 @dataclass(frozen=True, kw_only=True)
