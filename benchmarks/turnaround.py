@@ -83,12 +83,15 @@ async def _time(judge: Judge, candidate: Candidate) -> tuple[float, float]:
 
 def table(facts: Facts, warm: list, cold: list) -> str:
     hardware = facts.devices[0].name if facts.devices else "no GPU (interpreter, CPU)"
-    lines = [
-        "# Turnaround of one candidate\n",
+    said = (
         f"Measured {dt.datetime.now(tz=dt.UTC).date()} on {hardware}, torch {facts.torch}, "
         f"triton {facts.triton}, Python {facts.python}, by `benchmarks/turnaround.py`; "
         f"{len(warm)} candidates of examples/kernels/softmax.py, both ways alternating in one run. "
-        "Seconds, median (min to max).\n",
+        "Seconds, median (min to max).\n"
+    )
+    lines = [
+        "# Turnaround of one candidate\n",
+        said,
         "| | until correctness is known | inside the tests | overhead |",
         "|---|---|---|---|",
     ]

@@ -8,8 +8,8 @@ from typing import Literal
 import attrs
 
 from whet_agent.events import Event
-from whet_agent.search.fold import apply
 from whet_agent.search import words
+from whet_agent.search.fold import apply
 from whet_agent.search.score import MeasuredScore, cost
 from whet_agent.search.state import Search, Tried, confirmed_best, red_tests
 from whet_agent.task import Goal

@@ -51,6 +51,7 @@ class Project:
             "XDG_CACHE_HOME": str(home / "cache"),
             "WHET_PYTHON": sys.executable,
             "WHET_STORE": str(home / "runs.sqlite"),
+            "WHET_SWEEP": "false",  # the tests that are about the sweep turn it on
         }
         self.environment.pop("OPENAI_API_KEY", None)
 
@@ -67,6 +68,10 @@ class Project:
         finally:
             process.kill()
         return Ran(process.returncode, out, err)
+
+    def sweeping(self) -> Project:
+        del self.environment["WHET_SWEEP"]
+        return self
 
     def read(self, path: str) -> str:
         return (self.root / path).read_text()

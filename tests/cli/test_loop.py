@@ -102,6 +102,7 @@ def test_a_red_baseline_is_named_and_fix_is_offered(examples):
 
 
 def test_no_model_and_no_key_still_sweeps(examples):
+    examples.sweeping()
     ran = examples.whet("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
     assert ran.status == 0, ran.err
     assert any(event["event"] == "judged" for event in ran.lines)
@@ -126,6 +127,7 @@ def test_a_model_that_cannot_answer_ends_the_run_with_the_cure(examples, script,
 
 
 def test_detached_run_goes_on_by_itself(examples):
+    examples.sweeping()
     ran = examples.whet(
         "optimize", "kernels/flip.py::flip_kernel", "--no-model", "--detach", "--json"
     )
@@ -138,6 +140,7 @@ def test_detached_run_goes_on_by_itself(examples):
 
 
 def test_two_runs_on_one_kernel_do_not_disturb_each_other(examples):
+    examples.sweeping()
     first = examples.start("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
     second = examples.whet("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
     out, _ = first.communicate(timeout=300)

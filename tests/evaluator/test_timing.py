@@ -129,8 +129,10 @@ def test_honest_when_checked_and_idle_when_timed_is_noticed(tmp_path: Path) -> N
     """A launcher that stops working after its first calls."""
     edit = (
         "    out = torch.empty_like(x)\n    n = out.numel()\n",
-        "    add.left = getattr(add, 'left', 12) - 1\n    out = torch.zeros_like(x)\n"
-        "    if add.left < 0:\n        return out\n    n = out.numel()\n",
+        (
+            "    add.left = getattr(add, 'left', 12) - 1\n    out = torch.zeros_like(x)\n"
+            "    if add.left < 0:\n        return out\n    n = out.numel()\n"
+        ),
     )
     result = time_stage(tmp_path, ["test_to_device_and_dtype"], edit=edit)
     assert names(result) == []

@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from whet_agent.settings.keys import KeyUnavailable, load_key
 from whet_agent.settings import trust
+from whet_agent.settings.keys import KeyUnavailable, load_key
 from whet_agent.settings.loading import Loaded, UnknownTargetError, load_settings
 from whet_agent.settings.table import ROWS
 from whet_agent.task import Policy

@@ -125,7 +125,7 @@ def _facts(facts: Facts) -> list[Check]:
                 "note",
                 "no GPU here: tests run on Triton's interpreter and nothing is timed; "
                 "name a machine that has one under [targets] in your settings.",
-            )  # fmt: skip
+            )
         )
     archs = ", ".join(facts.archs) or "none"
     checks.append(Check("compiler", "ok" if facts.archs else "fails", f"compiles for {archs}"))

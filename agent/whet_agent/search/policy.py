@@ -20,10 +20,10 @@ import attrs
 from whet_agent.events import Reason, Role
 from whet_agent.ports import Message
 from whet_agent.roles.context import Context
+from whet_agent.search import closing, turns
 from whet_agent.search.briefing import Brief, context
 from whet_agent.search.closing import Stop
 from whet_agent.search.fold import apply, replay
-from whet_agent.search import closing, turns
 from whet_agent.search.state import (
     ORIGINAL,
     SWEEP,

@@ -18,9 +18,9 @@ import attrs
 import platformdirs
 from pydantic import SecretStr
 
+from whet_agent.settings import sources as setting_sources
 from whet_agent.settings.interpreters import FoundPython, find_python
 from whet_agent.settings.keys import Key, KeySources
-from whet_agent.settings import sources as setting_sources
 from whet_agent.settings.merge import Merged, merge
 from whet_agent.settings.table import DEFAULT_ENDPOINT, Edits, Share, origin_of
 from whet_agent.settings.trust import is_trusted

@@ -161,7 +161,7 @@ def _trampoline(code: types.CodeType, hook: Callable[..., Any]) -> types.CodeTyp
     )
 
 
-def encode(value: Any, storages: dict[int, int]) -> Any:
+def encode(value: Any, storages: dict[int, int]) -> Any:  # noqa: PLR0911 - a table of types
     """JSON for one argument. `storages` numbers storages, so that aliases stay aliases."""
     if value is None or isinstance(value, (bool, int, str)):
         return {"value": value}
@@ -212,7 +212,9 @@ class UnreplayableError(ValueError):
     """The recorded call holds a value that cannot be rebuilt; `str()` names its type."""
 
 
-def decode(encoded: Any, storages: dict[int, Any], device: str, generator: Any) -> Any:
+def decode(  # noqa: PLR0911 - a table of types
+    encoded: Any, storages: dict[int, Any], device: str, generator: Any
+) -> Any:
     """The inverse of `encode`, floats drawn anew from `generator` (a CPU generator).
 
     `storages` maps numbers to the tensors rebuilt so far. Raises `UnreplayableError`.

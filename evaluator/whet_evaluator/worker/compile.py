@@ -62,7 +62,7 @@ def _compile_all(job: dict[str, Any], kernels: dict[str, Any]) -> dict[str, Any]
     }
 
 
-class _NotCompiled(Exception):  # noqa: N818 - a reason, not an error
+class _NotCompiled(Exception):
     """This launch says too little to compile it; `str()` is the reason."""
 
 

@@ -80,7 +80,9 @@ def _busy(devices: list[Device]) -> str | None:
         "--format=csv,noheader",
     ]
     try:
-        answer = subprocess.run(asked, capture_output=True, text=True, timeout=_ASK_DRIVER_S)
+        answer = subprocess.run(
+            asked, capture_output=True, text=True, timeout=_ASK_DRIVER_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     holders = [line.strip() for line in answer.stdout.splitlines() if line.strip()]

@@ -25,7 +25,8 @@ def import_unit(job: dict[str, Any]) -> ModuleType:
 def load_file(path: str, name: str) -> ModuleType:
     """Runs the file at `path` as a module called `name`, always anew."""
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -208,7 +208,7 @@ def _launch(launch: Launch, versions: Versions, device: str) -> Replay:
             raise calls.UnreplayableError(
                 f"the integer tensor `{argument.name}` of a direct launch"
             )
-        if argument.value is None and argument.type not in {"constexpr"} and argument.shape is None:
+        if argument.value is None and argument.type != "constexpr" and argument.shape is None:
             raise calls.UnreplayableError(f"argument `{argument.name}` of type {argument.type}")
         if isinstance(argument.value, str) and argument.value.startswith("@"):
             raise calls.UnreplayableError(f"constant `{argument.name}`")

@@ -40,7 +40,7 @@ class Stream:
         event.record(self)
         return event
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Stream:  # noqa: PYI034 - typing.Self is 3.11's
         return self
 
     def __exit__(self, *_: object) -> None: ...
@@ -213,7 +213,7 @@ def device_module(arch: str, device: Callable[[], Any], torch: Any) -> dict[str,
         "memory_stats": lambda *_: {},
         "memory_summary": lambda *_, **__: "",
         "manual_seed": seed,
-        "manual_seed_all": lambda value: seed(value),
+        "manual_seed_all": seed,
         "get_rng_state": lambda *_: torch.get_rng_state(),
         "set_rng_state": lambda state, *_: torch.set_rng_state(state),
         "get_rng_state_all": lambda: [torch.get_rng_state()],
@@ -229,8 +229,8 @@ def device_module(arch: str, device: Callable[[], Any], torch: Any) -> dict[str,
         "CUDAGraph": Graph,
         "graph": type("graph", (Graph,), {}),
         "make_graphed_callables": lambda *_, **__: Graph(),
-        "seed": lambda: torch.default_generator.seed(),
-        "initial_seed": lambda: torch.default_generator.initial_seed(),
+        "seed": torch.default_generator.seed,
+        "initial_seed": torch.default_generator.initial_seed,
     }
     for answer, names in _CONSTANT:
         named |= {name: _always(answer) for name in names}
