@@ -60,9 +60,17 @@ class RunHandle:
 class App:
     """One per project and process."""
 
-    def __init__(self, root: Path, loaded: Loaded, *, recording: Path | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        loaded: Loaded,
+        *,
+        editor: dict[str, Any] | None = None,
+        recording: Path | None = None,
+    ) -> None:
         self.root = root
         self.loaded = loaded
+        self._editor = editor
         self._recording = recording
         self._journal: Journal | None = None
         self._handles: dict[str, RunHandle] = {}
@@ -80,7 +88,8 @@ class App:
     ) -> App:
         """Reads the settings for `root`. `editor` come from the client, `flags` from the
         command line; `recording` plays recorded replies in place of a model."""
-        return cls(root, load_settings(root, editor, flags, path=path), recording=recording)
+        loaded = load_settings(root, editor, flags, path=path)
+        return cls(root, loaded, editor=editor, recording=recording)
 
     # ---- runs --------------------------------------------------------------------------
 
@@ -159,7 +168,7 @@ class App:
         found = [prefix] if prefix in known else [run for run in known if run.startswith(prefix)]
         if len(found) != 1:
             what = "Several runs begin with" if found else "There is no run"
-            raise UserError(f"{what} {prefix}: `whet runs --all` lists them.")
+            raise UserError(f"{what} {prefix}: `whet runs` lists them.")
         return found[0]
 
     def events(self, run: str) -> tuple[Event, ...]:
@@ -286,7 +295,9 @@ class App:
     def _model(self, task: Task) -> wiring.ClosableModel | None:
         if task.model is None:
             return None
-        return self._recorded() or wiring.chat_model(self.loaded, task.model)
+        return self._recorded() or wiring.chat_model(
+            self.root, self.loaded, self._editor, task.model
+        )
 
     def _recorded(self) -> RecordedModel | None:
         return RecordedModel.load(self._recording) if self._recording else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from whet_agent import roles
 from whet_agent.candidates import reply, screen, sweep
@@ -20,7 +20,7 @@ from whet_agent.roles.optimizer import parse_strategies
 from whet_agent.search.briefing import Brief
 from whet_agent.search.state import Search
 from whet_agent.settings.keys import KeyUnavailable, load_key
-from whet_agent.settings.loading import Loaded
+from whet_agent.settings.loading import Loaded, load_settings
 from whet_agent.source.codebase import load_text
 from whet_agent.source.excerpt import excerpt
 from whet_agent.store.journal import Journal
@@ -61,20 +61,38 @@ def ports(
     )
 
 
-def chat_model(loaded: Loaded, choice: ModelChoice) -> ChatModel:
+def chat_model(
+    root: Path, loaded: Loaded, editor: dict[str, Any] | None, choice: ModelChoice
+) -> ChatModel:
     """The client for the run's model. Raises `ModelError` when there is no key for it."""
-    settings = loaded.settings.model
-    if settings is None or settings.choice() != choice:
+    if not choice.base_url.startswith("http"):
         raise ModelError(
-            f"This run was begun with {choice.name} at {choice.base_url}; name it again with "
-            "--model and --base-url, or in your settings.",
+            f"This run's replies are {choice.name}, not a model's; name the recording again with "
+            "--replay, or begin a new run.",
             fatal=True,
             billed=False,
         )
+    settings = loaded.settings.model
+    if settings is None or settings.choice() != choice:
+        # Begun with flags, or settings changed since: the run keeps the model it has, and
+        # the keys are looked for again, since they are bound to that model's endpoint.
+        loaded = load_settings(root, editor, _as_flags(choice))
+        settings = loaded.settings.model
+    assert settings is not None, "a model was just named"
     try:
         return ChatModel(settings, load_key(loaded.keys))
     except (KeyUnavailable, ValueError) as error:
         raise ModelError(str(error), fatal=True, billed=False) from None
+
+
+def _as_flags(choice: ModelChoice) -> dict[str, Any]:
+    given = {
+        "model": choice.name,
+        "base_url": choice.base_url,
+        "usd_per_million_input": choice.usd_per_million_input,
+        "usd_per_million_output": choice.usd_per_million_output,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def workspace(loaded: Loaded) -> Callable[[Task], Workspace]:

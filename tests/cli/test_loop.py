@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
-from openai_server import Refused, ScriptedOpenAI
+from openai_server import Held, Refused, ScriptedOpenAI
 
 SOFTMAX = "kernels/softmax.py::softmax_kernel"
 
@@ -164,3 +165,36 @@ def test_a_project_that_is_installed_nowhere_and_has_no_settings_works(tmp_path,
     )
     assert ran.status == 0, ran.err
     assert ran.finished["best"]["speedup"] is None
+
+
+def test_a_killed_run_is_resumed_with_the_model_it_was_begun_with(examples):
+    """No flag need be repeated: the run remembers its endpoint."""
+    with ScriptedOpenAI([Held(reply=stumbles(examples)[-1]), stumbles(examples)[-1]]) as server:
+        process = examples.start(
+            "optimize", SOFTMAX, "--base-url", server.base_url, "--model", server.model,
+            "--iterations", "1", "--json",
+        )  # fmt: skip
+        server.wait_for_requests(1)
+        process.kill()
+        out, _ = process.communicate()
+        run = json.loads(out.splitlines()[0])["run"]
+        ran = examples.whet("resume", run, "--json")
+    assert ran.status == 0, ran.err
+    assert ran.finished["best"] is not None
+
+
+def test_a_recorded_run_is_not_resumed_with_a_model(examples):
+    ran = examples.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
+    again = examples.whet("resume", ran.finished["run"])
+    assert again.status == 1
+    assert "--replay" in again.err
+
+
+def test_fix_takes_several_tests_after_one_flag(examples):
+    ran = examples.whet(
+        "fix", "kernels/masked_sum.py::masked_sum_kernel", "--replay", "recorded/masked_sum.md",
+        "--json", "--tests", "tests/test_masked_sum.py::test_padded_rows",
+        "tests/test_masked_sum.py::test_unpadded_rows",
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert ran.finished["reason"] == "fixed"

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from whet_agent.app import App
-from whet_agent.commandline import commands as runs_command
+from whet_agent.commandline import commands
 from whet_agent.project import Selector, UserError, project_root
 from whet_agent.task import Goal
 
@@ -33,6 +33,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 TargetOption = Annotated[str | None, typer.Option("--target", help="A target of your settings.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Trust this folder for this command.")]
 Replay = Annotated[Path | None, typer.Option(help="Recorded replies instead of a model.")]
+MoreTests = Annotated[list[str] | None, typer.Argument(metavar="", hidden=True)]
+"""What follows the first word of `--tests A B C`, as `whet fix` is often typed."""
 Tests = Annotated[list[str] | None, typer.Option("--tests", help="Test file or node id.")]
 
 
@@ -49,7 +51,7 @@ def kernels(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...")], *, json_: Json = False
 ) -> None:
     """List the `@triton.jit` kernels below PATH. Imports nothing."""
-    runs_command.kernels(paths, as_json=json_, console=_console())
+    commands.kernels(paths, as_json=json_, console=_console())
 
 
 @cli.command()
@@ -64,7 +66,7 @@ def tests(
     """Which tests reach a kernel, confirmed by a recorded run."""
     chosen = Selector.parse(selector)
     app = _load(chosen.path, target=target, trust=trust)
-    _await(runs_command.tests(app, chosen, record=not static, as_json=json_, console=_console()))
+    _await(commands.tests(app, chosen, record=not static, as_json=json_, console=_console()))
 
 
 @cli.command("optimize", help="Make a kernel cheaper while its tests stay green.")
@@ -72,6 +74,7 @@ def tests(
 def loop(
     context: typer.Context,
     selector: KernelArgument,
+    more_tests: MoreTests = None,
     *,
     target: TargetOption = None,
     tests: Tests = None,
@@ -96,13 +99,15 @@ def loop(
         no_model=no_model, iterations=iterations, trajectories=trajectories, max_usd=max_usd,
         arch=arch,
     )  # fmt: skip
-    ids = _node_ids(tests or [], app.root)
+    if more_tests and not tests:
+        raise typer.BadParameter(f"name tests with --tests: {' '.join(more_tests)}")
+    ids = _node_ids([*(tests or []), *(more_tests or [])], app.root)
     task = app.task(goal, chosen.path, chosen.kernel, tests=ids, target=target)
     if detach:
-        runs_command.detach(app, task, replay=replay, as_json=json_, console=_console())
+        commands.detach(app, task, replay=replay, as_json=json_, console=_console())
         return
     _await(
-        runs_command.follow(
+        commands.follow(
             app, lambda *watch: app.start(task, *watch), as_json=json_, console=_console()
         )
     )
@@ -111,19 +116,19 @@ def loop(
 @cli.command()
 def runs(
     *,
-    everywhere: Annotated[bool, typer.Option("--all", help="Of every project.")] = False,
+    here: Annotated[bool, typer.Option("--here", help="Only this project's.")] = False,
     json_: Json = False,
 ) -> None:
     """List the runs in the journal, newest first."""
-    here = Path.cwd()
-    root = None if everywhere else project_root(here / "_", cwd=here)
-    runs_command.runs(_load(here / "_"), root, as_json=json_, console=_console())
+    place = Path.cwd() / "_"
+    root = project_root(place, cwd=place.parent) if here else None
+    commands.runs(_load(place), root, as_json=json_, console=_console())
 
 
 @cli.command()
 def show(run: str, *, json_: Json = False) -> None:
     """Report one run: verdicts, cost, evidence, the diff. With --json every event."""
-    runs_command.show(_load(Path.cwd() / "_"), run, as_json=json_, console=_console())
+    commands.show(_load(Path.cwd() / "_"), run, as_json=json_, console=_console())
 
 
 @cli.command()
@@ -138,7 +143,7 @@ def resume(
     root = Path(_load(Path.cwd() / "_").summary(run).root)
     app = _load(root / "_", trust=trust, replay=replay)
     _await(
-        runs_command.follow(
+        commands.follow(
             app, lambda *watch: app.resume(run, *watch), as_json=json_, console=_console()
         )
     )
@@ -147,7 +152,7 @@ def resume(
 @cli.command()
 def apply(run: str) -> None:
     """Splice a run's best candidate into the file as it is now."""
-    runs_command.apply(_load(Path.cwd() / "_"), run, console=_console())
+    commands.apply(_load(Path.cwd() / "_"), run, console=_console())
 
 
 @cli.command()
