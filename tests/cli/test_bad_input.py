@@ -100,6 +100,12 @@ def test_tests_that_launch_nothing(project):
     ended(ran, "no launch recorded", "copy_kernel")
 
 
+def test_a_broken_pytest_configuration(project):
+    (project.root / "pyproject.toml").write_text("[tool.pytest\n")
+    ran = project.whet("optimize", "k.py::copy_kernel", "--no-model", "--json")
+    ended(ran, "no tests", "was not run", "python -m pytest")
+
+
 def test_python_without_torch(project):
     project.environment["WHET_PYTHON"] = "/usr/bin/python3"
     ran = project.whet("optimize", "k.py::copy_kernel", "--no-model", "--json")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +17,8 @@ from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.evaluation import Candidate, Progress, Target, Workspace
 from whet_evaluator.worker.protocol import Limits
 from whet_evaluator.worker.records import UnitRef, WorkerVerdict
+
+collect_ignore = ["projects"]  # tests of users' projects, run by workers
 
 TEST_FILE = "from unit import value\n\n\ndef test_value():\n    assert value() == 1\n"
 
@@ -86,8 +89,17 @@ async def worker(worker_tmp: Path) -> AsyncIterator[WorkerEvaluator]:
     """One local worker for a whole module; nothing of it may be left at the end."""
     async with WorkerEvaluator(Target(python=sys.executable)) as evaluator:
         yield evaluator
+    _sweep(worker_tmp)
     assert list(worker_tmp.iterdir()) == []
     assert processes_naming(str(worker_tmp)) == []
+
+
+def _sweep(folder: Path) -> None:
+    """What a worker does when it starts: workers that a test killed left their folders."""
+    code = "from whet_evaluator.worker import folders; folders.remove_stale()"
+    subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(folder)}, check=True
+    )
 
 
 def processes_naming(text: str) -> list[int]:

@@ -228,6 +228,12 @@ def _nothing_passed(search: Search, recorded: Recorded) -> str:
             f"No test was found in {named}, so nothing can be verified: name tests of "
             f"{search.task.kernel} with `--tests`."
         )
+    not_run = next((test for test in recorded.tests if test.outcome == "not run"), None)
+    if not_run is not None:
+        return (
+            f"{not_run.nodeid} was not run: {not_run.detail}. See what `python -m pytest "
+            f"{not_run.nodeid}` says in {search.task.root}, and mend that first."
+        )
     limit = next((test for test in recorded.tests if test.uncovered), None)
     if limit is not None:
         return (
