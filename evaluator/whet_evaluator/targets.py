@@ -33,8 +33,8 @@ BOOT = (
     "import io,os,runpy,sys,tempfile,zipfile;"
     f'sys.version_info<(3,10) and sys.exit("{TOO_OLD}"+sys.version.split()[0]);'
     "r=io.BufferedReader(io.FileIO(0,closefd=False),1);"
-    f'd=tempfile.mkdtemp(prefix="{PREFIX}%d-"%os.getpid());'
-    "zipfile.ZipFile(io.BytesIO(r.read(int(r.readline())))).extractall(d);"
+    "z=zipfile.ZipFile(io.BytesIO(r.read(int(r.readline()))));"  # first: an end here leaves nothing
+    f'd=tempfile.mkdtemp(prefix="{PREFIX}%d-"%os.getpid());z.extractall(d);'
     "sys.dont_write_bytecode=True;"
     "sys.path.insert(0,d);"
     f'runpy.run_module("{PACKAGE}",run_name="__main__",alter_sys=True)'
