@@ -5,6 +5,7 @@ Nothing is run or imported: the file is read as text, tests are found by reading
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +46,7 @@ def build(
     assert digest is not None
     settings = loaded.settings
     where = _target(loaded, target)
+    where = dataclasses.replace(where, arch=where.arch or settings.arch)
     return Task(
         goal=goal,
         root=str(root),
@@ -54,7 +56,7 @@ def build(
         tests=_tests(loaded, root, goal, path, chosen, text, tests),
         to_fix=tests if goal == "fix" else (),
         target=where,
-        arch=where.arch or settings.arch,
+        arch=where.arch,
         policy=_policy(settings.policy, recording),
         model=_model(loaded, recording),
         overlay=dict(overlay),

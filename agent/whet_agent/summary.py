@@ -11,7 +11,7 @@ from whet_agent.events import Event
 from whet_agent.search import words
 from whet_agent.search.fold import apply
 from whet_agent.search.score import MeasuredScore, cost
-from whet_agent.search.state import Search, Tried, confirmed_best, red_tests
+from whet_agent.search.state import Search, Tried, arch_of, confirmed_best, red_tests
 from whet_agent.task import Goal
 from whet_evaluator.worker.records import Correct, Counted, Recorded, TestOutcome
 
@@ -121,7 +121,7 @@ def view(search: Search) -> RunSummary:
         kernel=task.kernel,
         digest=task.digest,
         target=task.target.name,
-        arch=task.arch,
+        arch=arch_of(search),
         state="finished" if finished else "running",
         stage="" if finished else _stage(search),
         tried=sum(tally.values()),

@@ -18,7 +18,7 @@ from whet_agent.retrieval import nearest
 from whet_agent.roles.context import Context
 from whet_agent.roles.optimizer import parse_strategies
 from whet_agent.search.briefing import Brief
-from whet_agent.search.state import Search
+from whet_agent.search.state import Search, arch_of
 from whet_agent.settings.keys import KeyUnavailable, load_key
 from whet_agent.settings.loading import Loaded, load_settings
 from whet_agent.source.codebase import load_text
@@ -123,7 +123,7 @@ def brief(loaded: Loaded, task: Task) -> Brief:
     unit_text = task.unit.text if loaded.settings.share != "unit" else cut(task.unit.text)
 
     def template(search: Search) -> Context:
-        arch = task.arch or _device_arch(search)
+        arch = arch_of(search)
         return Context(
             goal=task.goal,
             kernel=task.kernel,
@@ -151,11 +151,6 @@ def test_source(root: Path, tests: tuple[str, ...]) -> str:
         if path.is_file():
             found.append(f"# {file}\n{load_text(path)}")
     return "\n".join(found)[:MAX_TEST_CHARS]
-
-
-def _device_arch(search: Search) -> str | None:
-    devices = search.facts.devices if search.facts else ()
-    return devices[0].arch if devices else None
 
 
 # ---- what comes back -------------------------------------------------------------------

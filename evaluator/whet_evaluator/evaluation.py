@@ -31,7 +31,7 @@ class Target:
     `via` is an argv prefix (empty: this machine); everything else is the same for
     local, ssh, containers and nested shells. `root` is the project's place on the
     target, None to ship the files. `arch` names what to compile for (`gfx942`,
-    `sm_90`) when the device's own is not meant.
+    `sm_90`) where there is no device; where there is one, candidates are compiled for it.
     """
 
     name: str = "local"

@@ -104,10 +104,14 @@ def test_a_red_baseline_is_named_and_fix_is_offered(examples):
 
 def test_no_model_and_no_key_still_sweeps(examples):
     examples.sweeping()
-    ran = examples.whet("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
+    ran = examples.whet(
+        "optimize", "kernels/flip.py::flip_kernel", "--no-model", "--arch", "sm_90", "--json"
+    )
     assert ran.status == 0, ran.err
     assert any(event["event"] == "judged" for event in ran.lines)
     assert ran.finished["tokens"] == 0
+    (baseline,) = (e["recorded"] for e in ran.lines if e["event"] == "baseline_recorded")
+    assert {one["arch"] for one in baseline["compiled"]} == {"sm_90"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import attrs
 from whet_agent.candidates.countable import countable
 from whet_agent.events import Event, Proposed, Rejected, Screened
 from whet_agent.search.policy import StartScreen, StartSweep
-from whet_agent.search.state import ORIGINAL, Search
+from whet_agent.search.state import ORIGINAL, Search, arch_of
 from whet_evaluator.worker.records import UnitRef
 
 
@@ -62,7 +62,7 @@ class Readers(Protocol):
 def swept(start: StartSweep, search: Search, ports: Readers, at: float) -> Iterator[Event]:
     """The original's launch-parameter variants that pass the screen."""
     task = search.task
-    arch = task.arch or _device_arch(search)
+    arch = arch_of(search)
     seen = _seen(search, ports)
     drafts: Iterable[Draft] = ports.sweep(task.unit.text, task.unit, arch)
     for index, draft in enumerate(drafts if search.has_clock else countable(drafts)):
@@ -130,8 +130,3 @@ def _letters(index: int) -> str:
     """`a` to `z`, then `aa`, ..."""
     first, last = divmod(index, 26)
     return ("" if first == 0 else _letters(first - 1)) + chr(ord("a") + last)
-
-
-def _device_arch(search: Search) -> str | None:
-    devices = search.facts.devices if search.facts else ()
-    return devices[0].arch if devices else None

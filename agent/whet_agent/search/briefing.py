@@ -13,7 +13,16 @@ import attrs
 from whet_agent.events import Role
 from whet_agent.ports import Message
 from whet_agent.roles.context import LABELS, Ancestor, Context, Failure, Label, Strategy
-from whet_agent.search.state import ORIGINAL, Search, Tried, Turn, is_better, is_refuted, red_to_fix
+from whet_agent.search.state import (
+    ORIGINAL,
+    Search,
+    Tried,
+    Turn,
+    arch_of,
+    is_better,
+    is_refuted,
+    red_to_fix,
+)
 from whet_agent.search.turns import lineage, subject_of_reflection
 from whet_agent.search.words import failed_line, failure_case, hardware, performance, rejections
 from whet_evaluator.worker.records import Launch, TestOutcome
@@ -63,7 +72,7 @@ def _common(search: Search, turn: Turn, brief: Brief) -> Context:
         template,
         knowledge=template.knowledge if policy.knowledge else "",
         exemplars=template.exemplars if policy.one_shot else (),
-        arch=search.task.arch or _device_arch(search),
+        arch=arch_of(search),
         hardware=hardware(search) if search.has_clock else "",
         triton=search.facts.triton if search.facts else None,
         ancestors=tuple(_ancestor(search, tried, brief) for tried in _ancestors(search, turn)),
@@ -164,12 +173,6 @@ def _labels(search: Search) -> tuple[Label, ...]:
     if search.has_clock or search.task.goal == "fix":
         return LABELS
     return tuple(label for label in LABELS if label != "compute")
-
-
-def _device_arch(search: Search) -> str | None:
-    if search.facts is None or not search.facts.devices:
-        return None
-    return search.facts.devices[0].arch
 
 
 def _launches(search: Search) -> str:

@@ -137,6 +137,12 @@ class Search:
         return self.facts is not None and self.facts.mode == "device"
 
 
+def arch_of(search: Search) -> str | None:
+    """What candidates are compiled for: the device's own, else what the task names."""
+    devices = search.facts.devices if search.facts else ()
+    return devices[0].arch if devices else search.task.arch
+
+
 def base_id(work_id: str) -> str:
     """The id of the work whatever the attempt: `t0.3.generator~2` gives `t0.3.generator`."""
     return work_id.partition("~")[0]

@@ -78,7 +78,8 @@ class Bench:
         assert self.facts is not None, "learn() comes first"
         self.project, self.limits = project, request.limits
         device = self.device
-        self.arch = request.arch or (device.arch if device else None)
+        # A device's candidates are compiled for it; another architecture is for hosts without one.
+        self.arch = device.arch if device else request.arch
         if self.facts.triton is not None:
             self._zygote_task(interpret=False)  # warm by the time the first candidate comes
         return self.facts
