@@ -11,26 +11,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
-import json
-import logging
-import ssl
-from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import attrs
-
+from whet_agent.model.connection import connect
+from whet_agent.model.heard import Heard, empty_reply, whole_answer
 from whet_agent.ports import Message, ModelError, OnDelta, Reply
 from whet_agent.settings.keys import Key
 from whet_agent.settings.loading import ModelSettings
 from whet_agent.settings.table import is_loopback, origin_of
 
 if TYPE_CHECKING:
-    import httpx2
     import openai
 
-_BYTES_PER_TOKEN_AT_MOST = 16
-"""A reply is cut off at this many bytes per allowed token: some servers ignore the limit."""
 _MESSAGE_OVERHEAD_TOKENS = 16
 _LIST_MODELS_LIMIT_S = 5.0
 
@@ -86,7 +79,7 @@ class ChatModel:
 
     def _connected(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            self._client = _client(self._settings, self._key)
+            self._client = connect(self._settings, self._key)
         return self._client
 
     async def _open(
@@ -133,14 +126,14 @@ class ChatModel:
 
     async def _listen(
         self, stream: openai.AsyncStream[Any], max_completion_tokens: int, on_delta: OnDelta
-    ) -> _Heard:
+    ) -> Heard:
         from whet_agent.model import chat_errors
 
-        heard = _Heard()
+        heard = Heard()
         kind = stream.response.headers.get("content-type", "")
         if "event-stream" not in kind:
             body = (await stream.response.aread()).decode("utf-8", "replace")
-            return _whole_answer(body, on_delta) or _raise(
+            return whole_answer(body, on_delta) or _raise(
                 chat_errors.not_openai(self._endpoint(), f"{kind or 'no content type'}: {body}")
             )
         async for chunk in stream:
@@ -154,10 +147,10 @@ class ChatModel:
                 retryable=True,
             )
         if not heard.text.strip():
-            raise _empty(heard, self._settings.name)
+            raise empty_reply(heard, self._settings.name)
         return heard
 
-    def _reply(self, heard: _Heard, messages: tuple[Message, ...]) -> Reply:
+    def _reply(self, heard: Heard, messages: tuple[Message, ...]) -> Reply:
         settings = self._settings
         prompt = heard.prompt_tokens
         if prompt is None:
@@ -241,150 +234,9 @@ def prompt_tokens_bound(messages: tuple[Message, ...]) -> int:
     return sum(len(m.content.encode()) + _MESSAGE_OVERHEAD_TOKENS for m in messages)
 
 
-@attrs.define
-class _Heard:
-    """What a stream has said so far."""
-
-    parts: list[str] = attrs.field(factory=list)
-    finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    received_bytes: int = 0
-    chunks: int = 0
-
-    @property
-    def text(self) -> str:
-        return "".join(self.parts)
-
-    def take(self, chunk: Any, on_delta: OnDelta) -> None:
-        """Some servers send usage alone, some with every chunk, some never."""
-        usage = getattr(chunk, "usage", None)
-        if usage is not None:
-            self.prompt_tokens = _count(getattr(usage, "prompt_tokens", None))
-            self.completion_tokens = _count(getattr(usage, "completion_tokens", None))
-        for choice in (getattr(chunk, "choices", None) or [])[:1]:
-            self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
-            delta = getattr(choice, "delta", None)
-            said = _words(delta, "content") or _words(delta, "refusal")
-            thought = _words(delta, "reasoning_content") or _words(delta, "reasoning")
-            self.received_bytes += len(said.encode()) + len(thought.encode())
-            self.chunks += bool(said or thought)
-            if said:
-                self.parts.append(said)
-                on_delta(said)
-
-    def is_beyond(self, max_completion_tokens: int) -> bool:
-        """Whether the server writes on beyond the limit it was given."""
-        limit = max_completion_tokens * _BYTES_PER_TOKEN_AT_MOST
-        return self.chunks > max_completion_tokens or self.received_bytes > limit
-
-
-def _whole_answer(body: str, on_delta: OnDelta) -> _Heard | None:
-    """A server that does not stream answers with one JSON object; None if this is not one."""
-    try:
-        document = json.loads(body)
-        choice = document["choices"][0]
-        text = choice["message"].get("content") or choice["message"].get("refusal")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
-    if not isinstance(text, str) or not text.strip():
-        return None
-    usage = document.get("usage") or {}
-    on_delta(text)
-    return _Heard(
-        parts=[text],
-        finish_reason=choice.get("finish_reason") or "stop",
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
-        received_bytes=len(text.encode()),
-    )
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
-
-
-def _words(delta: object, name: str) -> str:
-    value = getattr(delta, name, None)
-    return value if isinstance(value, str) else ""
-
-
-def _empty(heard: _Heard, model: str) -> ModelError:
-    match heard.finish_reason:
-        case "length":
-            return ModelError(
-                f"`{model}` used its whole reply for thinking and wrote nothing; raise "
-                "`policy.max_completion_tokens`."
-            )
-        case "content_filter":
-            return ModelError(f"The endpoint filtered `{model}`'s reply; the next turn goes on.")
-        case _:
-            return ModelError(f"`{model}` gave an empty reply; it is tried again.", retryable=True)
-
-
 def _spelled(messages: tuple[Message, ...]) -> Any:
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
 def _raise(error: ModelError) -> Any:
     raise error
-
-
-def _client(settings: ModelSettings, key: Key | None) -> openai.AsyncOpenAI:
-    import httpx2
-    import openai
-
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs URLs, and a query may be secret
-    http = openai.DefaultAsyncHttpxClient(
-        follow_redirects=False,
-        # A proxy must never see, nor break, what is meant for this machine.
-        trust_env=not is_loopback(urlsplit(settings.base_url).hostname or ""),
-        verify=_tls(settings.ca_bundle),
-        timeout=httpx2.Timeout(settings.timeout_s, connect=15.0, write=60.0, pool=60.0),
-        event_hooks={"request": [_guard(settings, key)]},
-    )
-    return openai.AsyncOpenAI(
-        api_key="unused",  # `_guard` writes the real one; without a word here openai looks for one
-        base_url=settings.base_url,
-        max_retries=0,
-        default_query=dict(settings.query),
-        http_client=http,
-    )
-
-
-def _tls(ca_bundle: str | None) -> ssl.SSLContext | bool:
-    """The system's trust, and the private CA besides. Raises `ModelError`."""
-    if ca_bundle is None:
-        return True
-    try:
-        context = ssl.create_default_context()
-        context.load_verify_locations(cafile=ca_bundle)
-    except (OSError, ssl.SSLError) as error:
-        raise ModelError(
-            f"`model.ca_bundle` {ca_bundle} cannot be used ({error}); name a PEM file.",
-            fatal=True,
-            billed=False,
-        ) from None
-    return context
-
-
-def _guard(
-    settings: ModelSettings, key: Key | None
-) -> Callable[[httpx2.Request], Coroutine[Any, Any, None]]:
-    """Writes the last word on every request's headers, and sends none to another origin.
-
-    What `openai` takes from environment variables of its own (key, organisation,
-    extra headers) is meant for its own host, so it is taken off again.
-    """
-    origin = origin_of(settings.base_url)
-
-    async def check(request: httpx2.Request) -> None:
-        assert origin_of(str(request.url)) == origin, request.url
-        for name in ("Authorization", "OpenAI-Organization", "OpenAI-Project"):
-            request.headers.pop(name, None)
-        if key is not None:
-            request.headers["Authorization"] = f"Bearer {key.reveal()}"
-        for name, value in settings.headers.items():
-            request.headers[name] = value.get_secret_value()
-
-    return check
