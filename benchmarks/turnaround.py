@@ -5,9 +5,9 @@
 The same candidates are judged by the same worker twice, alternating in one run: by
 children forked from a preloaded process, and by freshly started ones (as confirmation
 does, and as an evaluator without a worker would). Overhead is the wall time until the
-verdict on correctness minus the seconds pytest itself reports for the tests (imports, kernel
-compilation and launches within a test are the test's own). The compile stage is not
-subtracted, so the figure is an upper bound.
+verdict on correctness, minus compiling the candidate's kernels and minus the seconds pytest
+itself reports for the tests (kernel compilation and launches within a test are its own).
+Nothing is timed on the device here.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime as dt
+import itertools
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+import attrs
 
 from whet_agent.candidates.sweep import sweep_variants
 from whet_agent.source.units import unit_of
@@ -43,7 +46,7 @@ def main() -> None:
     print(options.out.read_text())
 
 
-async def measure(options: argparse.Namespace) -> tuple[Facts, list, list]:
+async def measure(options: argparse.Namespace) -> tuple[Facts, list[Judged], list[Judged]]:
     root = ROOT / "examples"
     unit = unit_of(
         (root / "kernels/softmax.py").read_text(), "kernels/softmax.py", "softmax_kernel"
@@ -55,51 +58,84 @@ async def measure(options: argparse.Namespace) -> tuple[Facts, list, list]:
         nodes = tuple(test.nodeid for test in recorded.tests if test.outcome == "passed")
         texts = [one.text for one in sweep_variants(unit.text, unit, options.arch)]
         candidates = [
-            Candidate(unit=unit, text=text, nodes=nodes, launches=recorded.launches, seed=number)
+            Candidate(
+                unit=unit,
+                text=text,
+                nodes=nodes,
+                launches=recorded.launches,
+                seed=number,
+                timed=False,
+            )
             for number, text in enumerate(texts[: options.candidates + 1])
         ]
         await _time(evaluator.evaluate, candidates[0])  # warm-up, not counted
-        warm, cold = [], []
+        warm: list[Judged] = []
+        cold: list[Judged] = []
         for candidate in candidates[1:]:
             warm.append(await _time(evaluator.evaluate, candidate))
+            print("warm", warm[-1], flush=True)
             cold.append(await _time(evaluator.confirm, candidate))
+            print("cold", cold[-1], flush=True)
     return facts, warm, cold
 
 
-async def _time(judge: Judge, candidate: Candidate) -> tuple[float, float]:
-    """Wall seconds until correctness is known, and of them those inside the tests."""
-    began = time.monotonic()
-    timing_began: list[float] = []
+@attrs.frozen(kw_only=True)
+class Judged:
+    """Seconds of one candidate. `rest` is neither compiling nor testing."""
+
+    wall: float
+    compiling: float
+    tests: float
+    stages: dict[str, float]
+
+    @property
+    def rest(self) -> float:
+        return self.wall - self.compiling - self.tests
+
+
+async def _time(judge: Callable[..., Awaitable[object]], candidate: Candidate) -> Judged:
+    """Judges once. What passes between two reports of progress belongs to the former's stage;
+    the compile stage reports before each kernel it compiles, so what comes before the first
+    such report (placing files, forking, imports) counts as rest."""
+    marks: list[tuple[float, str]] = [(time.monotonic(), "start")]
 
     def on_progress(progress: Progress) -> None:
-        if progress.stage == "time" and not timing_began:
-            timing_began.append(time.monotonic())
+        inside = progress.stage == "load" and progress.total > 0
+        marks.append((time.monotonic(), "compiling" if inside else progress.stage))
 
     verdict = await judge(candidate, on_progress)
-    end = timing_began[0] if timing_began else time.monotonic()
     assert isinstance(verdict, Correct), verdict
-    return end - began, sum(test.seconds for test in verdict.tests)
-
-
-def table(facts: Facts, warm: list, cold: list) -> str:
-    hardware = facts.devices[0].name if facts.devices else "no GPU (interpreter, CPU)"
-    said = (
-        f"Measured {dt.datetime.now(tz=dt.UTC).date()} on {hardware}, torch {facts.torch}, "
-        f"triton {facts.triton}, Python {facts.python}, by `benchmarks/turnaround.py`; "
-        f"{len(warm)} candidates of examples/kernels/softmax.py, both ways alternating in one run. "
-        "Seconds, median (min to max).\n"
+    marks.append((time.monotonic(), "end"))
+    stages: dict[str, float] = {}
+    for (began, stage), (end, _) in itertools.pairwise(marks):
+        stages[stage] = stages.get(stage, 0.0) + end - began
+    return Judged(
+        wall=marks[-1][0] - marks[0][0],
+        compiling=stages.get("compiling", 0.0),
+        tests=sum(test.seconds for test in verdict.tests),
+        stages=stages,
     )
+
+
+def table(facts: Facts, warm: list[Judged], cold: list[Judged]) -> str:
+    hardware = facts.devices[0].name if facts.devices else "no GPU (interpreter, CPU)"
+    today = dt.datetime.now(dt.UTC).date()
     lines = [
         "# Turnaround of one candidate\n",
-        said,
-        "| | until correctness is known | inside the tests | overhead |",
-        "|---|---|---|---|",
+        (
+            f"Measured {today} on {hardware}, torch {facts.torch}, triton {facts.triton}, "
+            f"Python {facts.python}, by `benchmarks/turnaround.py`; {len(warm)} candidates of "
+            "examples/kernels/softmax.py, both ways alternating in one run. "
+            "Seconds until correctness is known, median (min to max). *Own* is the candidate's: "
+            "compiling its kernels, and what pytest reports for its tests.\n"
+        ),
+        "| | wall | own compilation | own tests | overhead |",
+        "|---|---|---|---|---|",
     ]
     for name, rows in (("forked from a preloaded process", warm), ("cold processes", cold)):
-        wall, own = [row[0] for row in rows], [row[1] for row in rows]
-        over = [a - b for a, b in rows]
-        lines.append(f"| {name} | {_spread(wall)} | {_spread(own)} | {_spread(over)} |")
-    ratio = statistics.median(b[0] / a[0] for a, b in zip(warm, cold, strict=True))
+        columns = zip(*((r.wall, r.compiling, r.tests, r.rest) for r in rows), strict=True)
+        lines.append(f"| {name} | " + " | ".join(_spread(list(c)) for c in columns) + " |")
+    ratio = statistics.median(b.wall / a.wall for a, b in zip(warm, cold, strict=True))
     lines.append(f"\nCold over warm, candidate by candidate: median {ratio:.1f}x.\n")
     return "\n".join(lines)
 
