@@ -28,6 +28,9 @@ MAX_SETS_IN_PLACE = 32
 MAX_REPEATS = 256
 LAUNCH_BOUND = 0.8
 """Launch-bound: the host takes at least this share of the time per call."""
+HOST_SPREAD = 2.0
+"""The host's time per call varies, most with autograd: the device waits for twice the mean."""
+MAX_WAIT_US = 10_000.0
 QUEUE_US = 20.0
 """What the host needs for two events, beside the calls between them."""
 Run = Callable[[Any], "list[Any]"]
@@ -157,7 +160,7 @@ class _Bench:
         self._repeats = max(1, min(limit, int(least_us / max(per_call, 0.2)) + 1))
         if self.state == "cold" and self.method == "graph":
             self._repeats = max(self._repeats, len(self._sets))
-        self._wait_us = min(5000.0, host_us * self._repeats)
+        self._wait_us = min(MAX_WAIT_US, HOST_SPREAD * host_us * self._repeats)
         if self.method == "graph" and not self._capture():
             self.method = "events"
         if self._graphs:

@@ -35,7 +35,38 @@ def load_versions(job: dict[str, Any]) -> Versions:
     stem = os.path.splitext(os.path.basename(job["unit_file"]))[0]
     name = f"{package}.{stem}__original" if package else f"{stem}__original"
     original = importing.load_file(job["original"], name)
+    share_tuning(original, candidate)
     return Versions(original, candidate, registers=bool(registered))
+
+
+def share_tuning(original: ModuleType, candidate: ModuleType) -> None:
+    """Autotuners with the same choices make the same choice: the original's, which runs first.
+
+    Triton's tuner reads small kernels by a noisy clock. Left alone, each version freezes a
+    configuration of its own luck: an original timed against itself once read 0.87x. What a
+    candidate might gain from another configuration of the same list is not claimed.
+    """
+    for name, tuned in _tuners(original).items():
+        other = _tuners(candidate).get(name)
+        if other is not None and _choices(tuned) == _choices(other):
+            other.cache = tuned.cache
+
+
+def _tuners(module: ModuleType) -> dict[str, Any]:
+    """Triton's `Autotuner` objects by name, also under heuristics and other wrappers."""
+    found = {}
+    for name, wrapped in vars(module).items():
+        inner = wrapped
+        while inner is not None:
+            if isinstance(getattr(inner, "configs", None), list) and hasattr(inner, "cache"):
+                found[name] = inner
+                break
+            inner = getattr(inner, "fn", None)
+    return found
+
+
+def _choices(tuner: Any) -> tuple[list[str], list[str]]:
+    return [str(config) for config in tuner.configs], [str(key) for key in tuner.keys]
 
 
 def _watch_registrations(registered: list[str]) -> None:
