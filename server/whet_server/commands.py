@@ -156,13 +156,17 @@ async def _search_run(
     others = {b.path: b.text for b in session.documents if b is not buffer}
     overlay = await asyncio.to_thread(_unsaved, root, others)
     app = await session.apps.of(root)
-    task = app.task(goal, buffer.path, kernel.qualname, text=text, overlay=overlay, target=target)
+    path, name = buffer.path, kernel.qualname
+    # In a thread, like every look at the whole project: its tests are found by reading it.
+    task = await asyncio.to_thread(
+        app.task, goal, path, name, text=text, overlay=overlay, target=target
+    )
 
     def begin(on_summary: OnSummary) -> Handle:
         return app.start(task, lambda _run, _event, summary: on_summary(summary))
 
     return Run(
-        path=buffer.path, kernel=kernel.qualname, digest=kernel.digest, goal=goal,
+        path=path, kernel=name, digest=kernel.digest, goal=goal,
         target=task.target.name, begin=begin,
         planned=task.policy.iterations * task.policy.trajectories,
     )  # fmt: skip
@@ -173,7 +177,8 @@ async def _test_run(
 ) -> Run:
     path, text, name = buffer.path, buffer.text, kernel.qualname
     app = await session.apps.of(session.root_of(path))
-    task = app.task("fix", path, name, text=text, target=target)  # refuses now what it would later
+    # Refuses now what it would later.
+    task = await asyncio.to_thread(app.task, "fix", path, name, text=text, target=target)
 
     def begin(_on_summary: OnSummary) -> Handle:
         return TestRunHandle(app.run_tests(path, name, task.tests, text=text, target=target))

@@ -202,3 +202,14 @@ def test_fix_takes_several_tests_after_one_flag(examples):
     )  # fmt: skip
     assert ran.status == 0, ran.err
     assert ran.finished["reason"] == "fixed"
+
+
+def test_a_reader_that_goes_away_cancels_the_run_and_loses_nothing(examples):
+    examples.sweeping()
+    process = examples.start("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
+    run = json.loads(process.stdout.readline())["run"]
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    assert examples.whet("show", run, "--json").finished["reason"] == "cancelled"

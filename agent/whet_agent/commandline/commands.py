@@ -171,8 +171,8 @@ async def _on_terminal(begin: Begin, console: Console) -> RunSummary:
 
 async def _json_lines(begin: Begin) -> RunSummary:
     def on_event(_run: str, event: Event, _summary: RunSummary) -> None:
-        if not isinstance(event, Finished):
-            _emit(event_json(event))
+        if not isinstance(event, Finished) and not _emit(event_json(event)):
+            handle.cancel()
 
     handle = begin(on_event, None)
     with _cancelled_by_signals(handle):
@@ -203,10 +203,15 @@ def _cancelled_by_signals(handle: RunHandle) -> Iterator[None]:
                 loop.remove_signal_handler(number)
 
 
-def _emit(value: Any) -> None:
-    """One line of JSON, at once: a program may be reading along."""
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
+def _emit(value: Any) -> bool:
+    """One line of JSON, at once: a program may be reading along. False when it went away."""
+    try:
+        sys.stdout.write(json.dumps(value) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def _with_model(task: Task) -> dict[str, str]:
