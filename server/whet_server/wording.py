@@ -42,9 +42,9 @@ def ratio(speedup: Speedup) -> str:
 
 
 def measured(speedup: Speedup, *, now: float) -> str:
-    """`1.83x (95 % interval 1.79 to 1.88), measured on MI300X, 2 hours ago`."""
+    """`1.83x (interval 1.79 to 1.88), measured on MI300X, 2 hours ago`."""
     return (
-        f"{ratio(speedup)} (95 % interval {speedup.low:.2f} to {speedup.high:.2f}), "
+        f"{ratio(speedup)} (interval {speedup.low:.2f} to {speedup.high:.2f}), "
         f"measured on {speedup.hardware}, {age(now - speedup.at)}"
     )
 
