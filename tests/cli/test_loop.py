@@ -213,3 +213,20 @@ def test_a_reader_that_goes_away_cancels_the_run_and_loses_nothing(examples):
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
     assert examples.whet("show", run, "--json").finished["reason"] == "cancelled"
+
+
+def test_the_key_is_in_no_output_prompt_or_store(examples, home):
+    key = "sk-a-key-that-must-not-be-seen"
+    examples.environment["WHET_API_KEY"] = key
+    with ScriptedOpenAI([stumbles(examples)[-1]], key=key) as server:
+        ran = examples.whet(
+            "optimize", SOFTMAX, "--base-url", server.base_url, "--model", server.model,
+            "--iterations", "1", "--json",
+        )  # fmt: skip
+        asked = [json.dumps(request.body) for request in server.requests]
+    assert ran.finished["best"] is not None, "the endpoint refuses every other key"
+    assert asked
+    assert key not in ran.out + ran.err + "".join(asked)
+    stored = [file.read_bytes() for file in home.rglob("*") if file.is_file()]
+    assert stored
+    assert not any(key.encode() in content for content in stored)
