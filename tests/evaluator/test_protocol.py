@@ -57,9 +57,35 @@ cases = st.builds(
     seed=ids,
     rounds=st.lists(st.lists(pair, max_size=3).map(tuple), max_size=3).map(tuple),
 )
+checked = st.builds(
+    records.CheckedCase,
+    name=text,
+    group=st.sampled_from(["recorded", "shape", "layout", "values", "alias"]),
+    hard=st.booleans(),
+    oracle=st.sampled_from(["reference", "torch", "float64", "original"]),
+    status=st.sampled_from(["equal", "differs", "behaviour change", "not run"]),
+    seed=ids,
+    original_error=st.none() | st.floats(0, 1e9),
+    candidate_error=st.none() | st.floats(0, 1e9),
+)
+differentials = st.builds(
+    records.Differential,
+    cases=st.lists(checked, max_size=2).map(tuple),
+    behaviour_changes=st.lists(text, max_size=2).map(tuple),
+    not_covered=st.lists(text, max_size=2).map(tuple),
+    seed=ids,
+    seconds=st.floats(0, 1e3),
+    budget_s=st.floats(0, 1e3),
+)
 verdicts = st.one_of(
     st.builds(records.Broken, trace=text, kernel=st.none() | text),
     st.builds(records.Failed, cases=st.lists(outcomes, max_size=2).map(tuple), passed=ids),
+    st.builds(
+        records.Differs,
+        cases=st.lists(text, max_size=2).map(tuple),
+        found=st.lists(checked, max_size=2).map(tuple),
+    ),
+    st.builds(records.Cheated, reason=text, detail=text),
     st.builds(records.TimedOut, stage=st.just("tests"), limit_s=st.floats(0, 1e6)),
     st.builds(
         records.Correct,
@@ -72,6 +98,7 @@ verdicts = st.one_of(
             cases=st.lists(cases, max_size=2).map(tuple),
             environment=st.dictionaries(text, text, max_size=2),
         ),
+        differential=st.none() | differentials,
     ),
 )
 blobs = st.lists(st.binary(max_size=200), max_size=4)

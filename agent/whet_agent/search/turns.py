@@ -23,6 +23,7 @@ from whet_agent.search.state import (
 )
 from whet_evaluator.worker.records import (
     Broken,
+    Cheated,
     Correct,
     Crashed,
     Differs,
@@ -188,6 +189,7 @@ _DEPTHS: dict[type[WorkerVerdict], int] = {
     Crashed: 2,
     TimedOut: 2,
     Failed: 3,
+    Cheated: 3,
     Differs: 4,
     Correct: 5,
 }

@@ -13,6 +13,7 @@ from whet_agent.search.score import CostScore, MeasuredScore, Score, standing, v
 from whet_agent.search.state import ORIGINAL, Search, Tried, is_refuted, original_score
 from whet_evaluator.worker.records import (
     Broken,
+    Cheated,
     Correct,
     Crashed,
     Differs,
@@ -48,6 +49,8 @@ def failure_word(verdict: WorkerVerdict) -> str:  # noqa: PLR0911 - a table
             return "not imported by the tests"
         case Failed() | Differs():
             return "wrong result"
+        case Cheated():
+            return "does not do the work"
         case Crashed():
             return "crash"
         case TimedOut():
@@ -125,8 +128,10 @@ def failure_case(verdict: WorkerVerdict) -> tuple[str, str]:  # noqa: PLR0911 - 
             first = cases[0]
             others = f"\n({len(cases) - 1} more red, {passed} green)" if len(cases) > 1 else ""
             return "tests", f"{first.nodeid}\n{first.detail[-MAX_DETAIL_CHARS:]}{others}"
-        case Differs(cases=cases):
-            return "time", "\n".join(cases)[-MAX_DETAIL_CHARS:]
+        case Differs(cases=cases, found=found):
+            return "differ" if found else "time", "\n".join(cases)[:MAX_DETAIL_CHARS]
+        case Cheated(reason=reason, detail=detail):
+            return "differ", f"{reason}: {detail}"[:MAX_DETAIL_CHARS]
         case Crashed(stage=stage, how=how, output=output):
             return stage, f"the process died: {how}\n{output[-MAX_DETAIL_CHARS:]}"
         case TimedOut(stage=stage, limit_s=limit_s):

@@ -31,6 +31,7 @@ MAX_HEAD = 32 << 20
 MAX_BODY = 512 << 20
 HEARTBEAT_S = 5.0
 SILENCE_LIMIT_S = 20.0
+DIFFERENTIAL_S = {"device": 20.0, "interpret": 30.0}
 _LENGTHS = struct.Struct(">II")
 
 
@@ -54,6 +55,8 @@ class Limits:
     stage_s: float = 300.0
     tests_budget_s: float = 120.0
     """On the interpreter: nodes not started within it are named as too slow."""
+    differential_s: float | None = None
+    """For the generated cases of one candidate; None means `DIFFERENTIAL_S` of the mode."""
     memory_bytes: int = 8 << 30
     disk_bytes: int = 2 << 30
     output_bytes: int = 4 << 20
@@ -114,6 +117,9 @@ class Evaluate:
     timed: bool = True
     rounds: int = 20
     pairs: int = 10
+    differences: records.Differences = "contract"
+    references: dict[str, str] = field(default_factory=dict)
+    """What the user trusts instead of the original: launcher to `file.py::function`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Union
 
-Stage = Literal["screen", "collect", "record", "load", "tests", "time", "confirm"]
+Stage = Literal["screen", "collect", "record", "load", "tests", "differ", "time", "confirm"]
 Mode = Literal["device", "interpret", "compile"]
 Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "not run"]
+Oracle = Literal["reference", "torch", "float64", "original"]
+CaseGroup = Literal["recorded", "shape", "layout", "values", "alias"]
+CaseStatus = Literal["equal", "differs", "behaviour change", "not run"]
+Differences = Literal["contract", "strict", "listed"]
+"""Which differences are fatal: those in hard cases, all of them, or none (`fix`: the original is
+wrong, so they are only listed)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +168,40 @@ class Untimed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckedCase:
+    """One generated case: equal inputs for both versions, and how far each was from the truth.
+
+    Errors are the larger of the 99th percentile and a quarter of the maximum, in units
+    in the last place of the output's type, against `oracle`; None where no number says
+    it (exceptions, integers, cases not run). `name` and `seed` make the inputs again.
+    """
+
+    name: str
+    group: CaseGroup
+    hard: bool
+    """Within the recorded contract, and the original passed it twice: a difference is fatal."""
+    oracle: Oracle
+    status: CaseStatus
+    seed: int
+    original_error: float | None = None
+    candidate_error: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differential:
+    """What the generated cases said. Everything that was not looked at is named."""
+
+    cases: tuple[CheckedCase, ...]
+    behaviour_changes: tuple[str, ...]
+    """Sentences about differences outside the recorded contract, or listed for `fix`."""
+    not_covered: tuple[str, ...]
+    """Calls and kinds of inputs that could not be generated, replayed or judged, with reasons."""
+    seed: int
+    seconds: float
+    budget_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Broken:
     """The candidate does not import or does not compile (*call accuracy*)."""
 
@@ -186,12 +226,22 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class Differs:
-    """Green tests, but other outputs than the original's on the inputs that were timed.
+    """Green tests, but other outputs than the original's on generated or timed inputs.
 
-    Each of `cases` is a sentence: the call, and how far apart the outputs are.
+    Each of `cases` is a sentence: the call, and how far apart the outputs are. `found`
+    holds the generated cases behind them; it is empty where the clock's stage noticed.
     """
 
     cases: tuple[str, ...]
+    found: tuple[CheckedCase, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cheated:
+    """The candidate was seen not to do the work: `reason` names the trick, `detail` shows it."""
+
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,9 +275,13 @@ class Correct:
     launches: tuple[Launch, ...]
     compiled: tuple[Compiled, ...]
     timing: Timing | Untimed
+    differential: Differential | None = None
+    """None where nothing could be generated or the suite was not asked for."""
 
 
-WorkerVerdict = Union[Broken, Misplaced, Failed, Differs, Crashed, TimedOut, Exceeded, Correct]
+WorkerVerdict = Union[
+    Broken, Misplaced, Failed, Differs, Cheated, Crashed, TimedOut, Exceeded, Correct
+]
 
 
 @dataclass(frozen=True, kw_only=True)
