@@ -1,8 +1,8 @@
 """Everything that happens in a run, as one closed union: the journal's alphabet.
 
 A run's state is a fold over these (`search.fold.apply`), so resume, report, progress and
-tests all read the same story. Adding a member is a new `SCHEMA`; changing one is not
-allowed. Times are seconds since the epoch, money is US dollars.
+tests all read the same story. Adding a member is a new `SCHEMA`; a field may be added to
+one if it has a default, and nothing else may change. Times are seconds since the epoch, money is US dollars.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Literal, Union
 import attrs
 
 from whet_agent.task import Task
+from whet_evaluator.evaluation import Shipped
 from whet_evaluator.worker.records import Facts, Recorded, WorkerVerdict
 
 SCHEMA = 1
@@ -40,9 +41,14 @@ class Started:
 
 @attrs.frozen(kw_only=True)
 class Opened:
+    """The target answered. `shipped` are the files that surround every candidate from here
+    on, `whet` the version that judges them (empty in journals older than evidence)."""
+
     id: str
     facts: Facts
     at: float
+    shipped: Shipped = attrs.field(factory=Shipped)
+    whet: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -150,6 +156,7 @@ class Confirmed:
     candidate: str
     verdict: WorkerVerdict
     at: float
+    stage_s: dict[str, float] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import assert_never
 
@@ -111,8 +112,7 @@ async def _events(  # noqa: PLR0911 - a table
 ) -> tuple[Event, ...]:
     match start:
         case StartOpen():
-            facts = await ports.evaluator.open(ports.workspace(search.task))
-            return (Opened(id=start.id, facts=facts, at=ports.clock.now()),)
+            return (await _open(start, search, ports),)
         case StartRecord():
             return (await _record(start, search, ports),)
         case StartSweep():
@@ -127,6 +127,17 @@ async def _events(  # noqa: PLR0911 - a table
             return (await _confirm(start, search, ports),)
         case _:
             assert_never(start)
+
+
+async def _open(start: StartOpen, search: Search, ports: Ports) -> Event:
+    facts = await ports.evaluator.open(ports.workspace(search.task))
+    return Opened(
+        id=start.id,
+        facts=facts,
+        at=ports.clock.now(),
+        shipped=ports.evaluator.shipped,
+        whet=version("whet"),
+    )
 
 
 async def _record(start: StartRecord, search: Search, ports: Ports) -> Event:
@@ -204,9 +215,14 @@ async def _judge(start: StartJudge, search: Search, ports: Ports) -> Event:
 
 async def _confirm(start: StartConfirm, search: Search, ports: Ports) -> Event:
     candidate = _candidate(search, start.candidate, start.nodes, f"{search.run}.{start.id}")
-    verdict = await ports.evaluator.confirm(candidate, _watcher(start.id, ports))
+    watcher = _Stopwatch(start.id, ports)
+    verdict = await ports.evaluator.confirm(candidate, watcher)
     return Confirmed(
-        id=start.id, candidate=start.candidate.id, verdict=verdict, at=ports.clock.now()
+        id=start.id,
+        candidate=start.candidate.id,
+        verdict=verdict,
+        at=ports.clock.now(),
+        stage_s=watcher.stages(),
     )
 
 

@@ -12,8 +12,15 @@ from types import TracebackType
 from typing import Self, TypeVar, get_args
 
 from whet_evaluator import diagnosis, targets
-from whet_evaluator.evaluation import Candidate, OnProgress, Progress, Target, Workspace
-from whet_evaluator.files import load_manifest
+from whet_evaluator.evaluation import (
+    Candidate,
+    OnProgress,
+    Progress,
+    Shipped,
+    Target,
+    Workspace,
+)
+from whet_evaluator.files import load_manifest, shipped
 from whet_evaluator.link import Link
 from whet_evaluator.worker import protocol, records
 from whet_evaluator.worker.records import Facts, Launch, UnitRef, WorkerVerdict
@@ -40,6 +47,7 @@ class WorkerEvaluator:
         """What the last handshake found, kept even where `open` raised for what is missing."""
         self.left_out: tuple[str, ...] = ()
         """Project files that were not sent, each with its reason."""
+        self.shipped = Shipped()
         self._start_s = start_s
         self._link: Link | None = None
         self._workspace: Workspace | None = None
@@ -143,7 +151,7 @@ class WorkerEvaluator:
 
     async def _open(self, workspace: Workspace) -> Facts:
         manifest = await asyncio.to_thread(load_manifest, workspace)
-        self.left_out = manifest.left_out
+        self.left_out, self.shipped = manifest.left_out, shipped(manifest)
         if self._link is None or self._link.lost:
             await self.close()
             self._link = await Link.start(self.target, self._start_s)

@@ -60,6 +60,17 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shipped:
+    """What surrounds a candidate, by content. `sources` are sha256 by root-relative path of
+    Python files and of what configures them; `data_digest` covers all other files, of
+    which there are `n_data`."""
+
+    sources: Mapping[str, str] = field(default_factory=dict)
+    data_digest: str = ""
+    n_data: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """New text for a unit, with the baseline it is judged against."""
 
@@ -91,6 +102,10 @@ class Evaluator(Protocol):
 
     Cancelling the awaiting task cancels the work on the target. Calls may overlap.
     """
+
+    @property
+    def shipped(self) -> Shipped:
+        """The files of the workspace that was opened last."""
 
     async def open(self, workspace: Workspace) -> Facts:
         """Starts the worker, ships what it needs and returns the handshake's facts.

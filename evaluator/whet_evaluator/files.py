@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from pathspec import GitIgnoreSpec
 
 from whet_evaluator.errors import EvaluatorError
-from whet_evaluator.evaluation import Workspace
+from whet_evaluator.evaluation import Shipped, Workspace
 from whet_evaluator.worker.protocol import FileEntry
 from whet_evaluator.worker.workspace import encode_source
 
@@ -113,6 +113,18 @@ def load_manifest(workspace: Workspace) -> Manifest:
     return Manifest(
         root=root, entries=tuple(entries), left_out=tuple(left_out), texts=texts, paths=paths
     )
+
+
+def shipped(manifest: Manifest) -> Shipped:
+    """The manifest by content alone: sources one by one, data as one digest."""
+    sources = {one.path: one.sha256 for one in manifest.entries if _is_source(one.path)}
+    data = [f"{one.path}\0{one.sha256}" for one in manifest.entries if one.path not in sources]
+    digest = hashlib.sha256("\n".join(data).encode("utf-8", "surrogateescape")).hexdigest()
+    return Shipped(sources=sources, data_digest=digest, n_data=len(data))
+
+
+def _is_source(path: str) -> bool:
+    return path.endswith((".py", ".pyi", ".toml", ".ini", ".cfg"))
 
 
 def checked_path(path: str) -> str:

@@ -39,6 +39,7 @@ from whet_agent.search.state import (
     SWEEP,
     Flight,
     Search,
+    Surroundings,
     Trajectory,
     Tried,
     base_id,
@@ -47,7 +48,7 @@ from whet_agent.search.state import (
     turn_of,
 )
 from whet_agent.search.turns import plan
-from whet_evaluator.worker.records import Correct, Facts
+from whet_evaluator.worker.records import Correct
 
 
 def apply(search: Search | None, event: Event) -> Search:
@@ -74,7 +75,7 @@ def _apply(search: Search, event: Event) -> Search:  # noqa: C901, PLR0911, PLR0
         case Started():
             return _started(search, event)
         case Opened():
-            return _opened(landed(search, event.id), event.facts)
+            return _opened(landed(search, event.id), event)
         case BaselineRecorded():
             return _recorded(landed(search, event.id), event)
         case Asked():
@@ -151,11 +152,12 @@ def _resumed(search: Search) -> Search:
     )
 
 
-def _opened(search: Search, facts: Facts) -> Search:
-    """Evidence from other hardware or versions does not compare: all is judged again."""
-    known = search.facts
-    search = attrs.evolve(search, is_open=True, facts=facts)
-    if known is None or _evidence_base(known) == _evidence_base(facts):
+def _opened(search: Search, event: Opened) -> Search:
+    """Evidence from other hardware, versions or tests does not compare: all is judged again."""
+    known = search.surroundings
+    found = Surroundings(facts=event.facts, shipped=event.shipped, whet=event.whet)
+    search = attrs.evolve(search, is_open=True, facts=event.facts, surroundings=found)
+    if known is None or _evidence_base(known) == _evidence_base(found):
         return search
     candidates = {
         name: attrs.evolve(tried, verdict=None, score=None, confirmation=None, confirmed_score=None)
@@ -164,8 +166,11 @@ def _opened(search: Search, facts: Facts) -> Search:
     return attrs.evolve(search, recorded=None, candidates=candidates)
 
 
-def _evidence_base(facts: Facts) -> tuple[object, ...]:
-    return (facts.mode, facts.devices, facts.torch, facts.triton, facts.python)
+def _evidence_base(found: Surroundings) -> tuple[object, ...]:
+    """Data files are left out: a run's own log may lie among them."""
+    facts = found.facts
+    versions = (facts.mode, facts.devices, facts.torch, facts.triton, facts.python)
+    return (*versions, dict(found.shipped.sources))
 
 
 def _recorded(search: Search, event: BaselineRecorded) -> Search:
@@ -255,5 +260,7 @@ def _confirmed(search: Search, event: Confirmed) -> Search:
         confirmation=verdict,
         confirmed_score=score(verdict) if isinstance(verdict, Correct) else None,
         confirmed_at=event.at,
+        confirmed_in=search.surroundings,
+        confirmed_stage_s=event.stage_s,
     )
     return with_candidate(search, tried)

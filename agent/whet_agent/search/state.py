@@ -20,12 +20,22 @@ import attrs
 from whet_agent.events import Finished, Rejected, WorkKind
 from whet_agent.search.score import Score, rank, standing, vetoes
 from whet_agent.task import Task
+from whet_evaluator.evaluation import Shipped
 from whet_evaluator.worker.records import Correct, Facts, Recorded, TestOutcome, WorkerVerdict
 
 ORIGINAL = "original"
 SWEEP = "sweep"
 MAX_CALL_FAILURES = 5
 """Model calls that fail in a row on one trajectory before the run ends: the endpoint is down."""
+
+
+@attrs.frozen(kw_only=True)
+class Surroundings:
+    """Where a verdict was reached: host and versions, the files beside the candidate, Whet."""
+
+    facts: Facts
+    shipped: Shipped
+    whet: str
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +54,8 @@ class Tried:
     confirmation: WorkerVerdict | None = None
     confirmed_score: Score | None = None
     confirmed_at: float = 0.0
+    confirmed_in: Surroundings | None = None
+    confirmed_stage_s: Mapping[str, float] = attrs.field(factory=dict)
     reflection: str = ""
 
     @property
@@ -111,6 +123,8 @@ class Search:
     is_open: bool = False
     """Whether the evaluator was opened since the run began or was resumed."""
     facts: Facts | None = None
+    surroundings: Surroundings | None = None
+    """As the last opening found them; its `facts` are `facts`."""
     recorded: Recorded | None = None
     candidates: Mapping[str, Tried] = attrs.field(factory=dict)
     flight: Mapping[str, Flight] = attrs.field(factory=dict)

@@ -29,7 +29,7 @@ from whet_agent.testing.records import (
     wrong_verdict,
 )
 from whet_evaluator.errors import EvaluatorError
-from whet_evaluator.evaluation import Candidate, OnProgress, Progress, Workspace
+from whet_evaluator.evaluation import Candidate, OnProgress, Progress, Shipped, Workspace
 from whet_evaluator.worker.records import (
     Collected,
     CompileReport,
@@ -154,6 +154,7 @@ class ScriptedEvaluator:
         *,
         facts: Facts | EvaluatorError | None = None,
         recorded: Recorded | EvaluatorError | None = None,
+        shipped: Shipped | None = None,
         confirmations: Verdicts | None = None,
         default: WorkerVerdict | None = None,
         delay_s: float = 0.0,
@@ -162,6 +163,7 @@ class ScriptedEvaluator:
         self.judged: list[Candidate] = []
         self.confirmed: list[Candidate] = []
         self.closed = False
+        self.shipped = shipped or Shipped()
         self._verdicts = verdicts
         self._confirmations = verdicts if confirmations is None else confirmations
         self._facts = facts or interpreter_facts()

@@ -246,6 +246,7 @@ class Bench:
             isolation_detail=self._isolation.detail,
             slow_start=slow_start,
             device_busy=answer.get("device_busy"),
+            settings=dict(answer.get("settings", {})),
         )
 
 

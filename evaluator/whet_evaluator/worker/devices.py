@@ -7,7 +7,9 @@ that process unable to use the device.
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
+import sys
 from typing import Any
 
 from .protocol import to_json
@@ -15,6 +17,12 @@ from .records import Device
 
 _ARCHS = {"amd": ("gfx90a", "gfx942", "gfx950"), "nvidia": ("sm_80", "sm_90")}
 _ASK_DRIVER_S = 5.0
+_DRIVER_FILES = ("/proc/driver/nvidia/version", "/sys/module/amdgpu/version")
+_COMPILER_VARIABLES = frozenset({
+    "TRITON_DEFAULT_FP_FUSION", "TRITON_F32_DEFAULT", "DISABLE_LLVM_OPT", "LLVM_IR_ENABLE_DUMP",
+    "AMDGCN_USE_BUFFER_OPS", "AMDGCN_ANALYZE_SMALL_TENSOR_RANGE", "TRITON_HIP_USE_BLOCK_PINGPONG",
+    "TRITON_DISABLE_LINE_INFO", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+})  # fmt: skip
 
 
 def query(job: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +36,26 @@ def query(job: dict[str, Any]) -> dict[str, Any]:
         "devices": to_json(devices),
         "archs": _archs(),
         "device_busy": _busy(devices),
+        "settings": _settings(),
     }
+
+
+def _settings() -> dict[str, str]:
+    """The driver's version by its own file, the runtime torch was built for, and the
+    variables by which Triton compiles other code."""
+    found = {"TRITON_DEFAULT_FP_FUSION": "unset"}
+    found |= {name: value for name, value in os.environ.items() if name in _COMPILER_VARIABLES}
+    version = getattr(sys.modules.get("torch"), "version", None)
+    for name in ("cuda", "hip"):
+        if getattr(version, name, None):
+            found[name] = str(getattr(version, name))
+    for path in _DRIVER_FILES:
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                found["driver"] = " ".join(file.readline().split())[:120]
+        except OSError:
+            continue
+    return found
 
 
 def _version(name: str) -> str | None:

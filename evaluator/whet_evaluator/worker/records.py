@@ -313,6 +313,8 @@ class Facts:
     slow_start: str | None = None
     """Why children do not fork from a preloaded zygote, or None when they do."""
     device_busy: str | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    """What figures depend on besides versions: driver, runtime, the compiler's variables."""
 
 
 @dataclass(frozen=True, kw_only=True)
