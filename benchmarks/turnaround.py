@@ -31,6 +31,7 @@ from whet_evaluator.evaluation import Candidate, OnProgress, Progress, Target, W
 from whet_evaluator.worker.records import Correct, Facts, WorkerVerdict
 
 Judge = Callable[[Candidate, OnProgress], Awaitable[WorkerVerdict]]
+_AROUND = ("place", "remove")
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -87,6 +88,8 @@ class Judged:
     compiling: float
     tests: float
     stages: dict[str, float]
+    phases: dict[str, float]
+    """As the worker counted them: `stage:phase`."""
 
     @property
     def rest(self) -> float:
@@ -99,7 +102,10 @@ async def _time(judge: Callable[..., Awaitable[object]], candidate: Candidate) -
     such report (placing files, forking, imports) counts as rest."""
     marks: list[tuple[float, str]] = [(time.monotonic(), "start")]
 
+    phases: dict[str, float] = {}
+
     def on_progress(progress: Progress) -> None:
+        phases.update(progress.seconds)
         inside = progress.stage == "load" and progress.total > 0
         marks.append((time.monotonic(), "compiling" if inside else progress.stage))
 
@@ -114,6 +120,7 @@ async def _time(judge: Callable[..., Awaitable[object]], candidate: Candidate) -
         compiling=stages.get("compiling", 0.0),
         tests=sum(test.seconds for test in verdict.tests),
         stages=stages,
+        phases={name: spent for name, spent in phases.items() if ":" in name or name in _AROUND},
     )
 
 
@@ -137,7 +144,24 @@ def table(facts: Facts, warm: list[Judged], cold: list[Judged]) -> str:
         lines.append(f"| {name} | " + " | ".join(_spread(list(c)) for c in columns) + " |")
     ratio = statistics.median(b.wall / a.wall for a, b in zip(warm, cold, strict=True))
     lines.append(f"\nCold over warm, candidate by candidate: median {ratio:.1f}x.\n")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_phases(warm, cold)])
+
+
+def _phases(warm: list[Judged], cold: list[Judged]) -> list[str]:
+    """Where the time goes within the stages, as the worker counts it and the store keeps it."""
+    lines = [
+        "## Phases\n",
+        "Median seconds, counted on the worker's host. `compile` and `tests` hold what is the "
+        "candidate's own.\n",
+        "| phase | forked | cold |",
+        "|---|---|---|",
+    ]
+    for name in dict.fromkeys(name for row in (*warm, *cold) for name in row.phases):
+        medians = (
+            statistics.median(r.phases.get(name, 0.0) for r in rows) for rows in (warm, cold)
+        )
+        lines.append(f"| {name} | " + " | ".join(f"{median:.3f}" for median in medians) + " |")
+    return [*lines, ""]
 
 
 def _spread(values: list[float]) -> str:

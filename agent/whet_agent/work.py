@@ -251,16 +251,20 @@ class _Stopwatch:
         self._stage = "queue"
         self._since = time.monotonic()
         self._spent: dict[str, float] = {}
+        self._inside: dict[str, float] = {}
 
     def __call__(self, progress: Progress) -> None:
+        if progress.seconds:
+            self._inside = dict(progress.seconds)
+            return
         if progress.stage != self._stage:
             self._turn_to(progress.stage)
         self._ports.on_progress(self._id, progress)
 
     def stages(self) -> dict[str, float]:
-        """Seconds by stage, in order."""
+        """Seconds by stage, in order; then, as `stage:phase`, what the worker counted within."""
         self._turn_to("")
-        return self._spent
+        return {**self._inside, **self._spent}
 
     def _turn_to(self, stage: str) -> None:
         now = time.monotonic()

@@ -136,9 +136,11 @@ class WorkerEvaluator:
         on_progress: OnProgress,
     ) -> _Result:
         link = await self._live_link()
-        result = await link.request(make, on_progress, None)
-        assert isinstance(result, expected), result
-        return result
+        done = await link.request(make, on_progress, None)
+        assert isinstance(done.result, expected), done.result
+        if done.stage_s and expected is _VERDICT:
+            on_progress(Progress("judged", seconds=done.stage_s))
+        return done.result
 
     async def _live_link(self) -> Link:
         async with self._starting:
@@ -158,7 +160,7 @@ class WorkerEvaluator:
         target = self.target
         in_place = targets.is_local(target) or target.root is not None
         root = str(manifest.root) if targets.is_local(target) else target.root
-        facts = await self._link.request(
+        done = await self._link.request(
             lambda id_: protocol.Open(
                 id=id_, root=root or str(manifest.root), files=manifest.entries,
                 in_place=in_place, device=target.device, arch=target.arch, env=dict(target.env),
@@ -167,6 +169,7 @@ class WorkerEvaluator:
             _silent,
             manifest,
         )  # fmt: skip
+        facts = done.result
         assert isinstance(facts, Facts), facts
         self.facts = facts
         missing = diagnosis.missing_packages(target, facts)

@@ -92,6 +92,9 @@ class Progress:
     detail: str = ""
     done: int = 0
     total: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """With the last word on a candidate alone: where its time went, by stage and, as
+    `stage:phase`, within stages. Counted on the worker's host."""
 
 
 OnProgress = Callable[[Progress], None]

@@ -17,7 +17,7 @@ from whet_evaluator import diagnosis, targets
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import OnProgress, Progress, Target
 from whet_evaluator.files import Manifest
-from whet_evaluator.worker import environment, protocol, records
+from whet_evaluator.worker import environment, protocol
 from whet_evaluator.worker.protocol import HEARTBEAT_S, SENTINEL, FrameReader
 
 _NOISE_LIMIT = 64 << 10
@@ -29,7 +29,7 @@ _READ = 256 << 10
 
 @dataclass
 class _Pending:
-    answer: asyncio.Future[records.Result]
+    answer: asyncio.Future[protocol.Done]
     on_progress: OnProgress
     manifest: Manifest | None
 
@@ -87,12 +87,12 @@ class Link:
         make: Callable[[int], protocol.Down],
         on_progress: OnProgress,
         manifest: Manifest | None,
-    ) -> records.Result:
+    ) -> protocol.Done:
         """Sends one request and waits for its answer. Cancelling it cancels the work."""
         id_ = next(self._ids)
         if self.lost:
             raise self._lost_error()
-        future: asyncio.Future[records.Result] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[protocol.Done] = asyncio.get_running_loop().create_future()
         self._pending[id_] = _Pending(future, on_progress, manifest)
         self._send(make(id_))
         try:
@@ -193,7 +193,7 @@ class Link:
         elif pending.answer.done():
             return
         elif isinstance(message, protocol.Done):
-            pending.answer.set_result(message.result)
+            pending.answer.set_result(message)
         elif isinstance(message, protocol.Failure):
             pending.answer.set_exception(diagnosis.explain_failure(message))
 

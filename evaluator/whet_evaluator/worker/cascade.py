@@ -6,6 +6,7 @@ The first failure ends a cascade, as a verdict. What is not the candidate's faul
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Union
@@ -199,11 +200,15 @@ class Work:
 
     @asynccontextmanager
     async def _place(self, unit: UnitRef | None, text: str | None) -> AsyncIterator[Where]:
+        began = time.monotonic()
         where = await self._bench.place(unit, text)
+        self._count("place", time.monotonic() - began)
         try:
             yield where
         finally:
+            began = time.monotonic()
             self._bench.remove(where)
+            self._count("remove", time.monotonic() - began)
 
     async def _run(
         self,
@@ -222,7 +227,9 @@ class Work:
             lane=lane or ("gpu" if mode == "device" else "cpu"), fresh=self._fresh,
             on_progress=lambda detail, done, total: self._on_stage(shown, detail, done, total),
         )  # fmt: skip
-        self.stage_s[shown] = self.stage_s.get(shown, 0.0) + seconds
+        self._count(shown, seconds)
+        for phase, part in end.phases.items() if isinstance(end, Answered) else ():
+            self._count(f"{shown}:{phase}", part)
         if isinstance(end, Wedged):
             self._bench.wedged = True
             raise WorkspaceError(
@@ -230,6 +237,9 @@ class Work:
                 "a process on the device outlived SIGKILL, so its driver hangs; reset the device or restart the host, then run again",
             )
         return end
+
+    def _count(self, name: str, seconds: float) -> None:
+        self.stage_s[name] = self.stage_s.get(name, 0.0) + seconds
 
     def _require_packages(self) -> None:
         facts = self._bench.facts

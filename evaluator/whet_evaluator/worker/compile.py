@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import hardware, importing, interpret, isa, overlay
+from .phases import mark_of
 from .protocol import from_json, to_json
 from .records import Argument, Compiled, Launch
 
@@ -28,14 +29,20 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     `broken` is the first failure (import or compilation) as `{trace, kernel}`;
     `not_compiled` has a sentence for each launch that was not compiled.
     """
+    mark = mark_of(job)
+    mark("imports")
     overlay.install(job)
     interpret.install_device(job)
+    mark("overlay")
     try:
         module = importing.import_unit(job)
     except BaseException as error:
         trace = importing.trimmed_trace(error, job["unit_file"])
         return {"compiled": [], "broken": {"trace": trace, "kernel": None}, "not_compiled": []}
-    return _compile_all(job, _kernels(module))
+    mark("unit import")
+    answer = _compile_all(job, _kernels(module))
+    mark("compile")
+    return answer
 
 
 def _compile_all(job: dict[str, Any], kernels: dict[str, Any]) -> dict[str, Any]:

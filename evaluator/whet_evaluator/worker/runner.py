@@ -12,8 +12,9 @@ import secrets
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, BinaryIO, Union
 
 from .spawn import Zygote, kill_strays, spawn_stage
@@ -29,6 +30,8 @@ OnProgress = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class Answered:
     answer: Any
+    phases: dict[str, float] = field(default_factory=dict)
+    """Seconds by phase of the child, and `exit`: from its answer until nothing of it is left."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,12 @@ async def run_stage(
     a fresh process where that is None. Cancelling ends the child and waits until it is gone.
     """
     token = secrets.token_hex(16)
+    asked_at = time.monotonic()
     for chosen in (zygote, None):
         with contextlib.ExitStack() as stack:
-            files = _StageFiles(stack, {**order, "token": token}, order["log_dir"])
+            files = _StageFiles(
+                stack, {**order, "token": token, "asked_at": asked_at}, order["log_dir"]
+            )
             launch = files.descriptors
             forked = chosen is not None and await chosen.fork(launch)
             if not forked:
@@ -134,6 +140,7 @@ class _Talk:
         self._token = token
         self._on_progress = on_progress
         self._answer: dict[str, Any] | None = None
+        self._answered_at = 0.0
         self._pending = bytearray()
         self._reports: dict[str, Any] = {}
 
@@ -208,6 +215,7 @@ class _Talk:
             self._on_progress(progress["detail"], progress["done"], progress["total"])
         elif self._answer is None:
             self._answer = message
+            self._answered_at = time.monotonic()
 
     def _conclude(self, deadline_s: float) -> StageEnd:
         ended, status = self._reports.get("ended"), self._reports.get("status")
@@ -222,7 +230,8 @@ class _Talk:
         if self._answer is not None and status == 0:
             if "error" in self._answer:
                 return Raised(self._answer["error"])
-            return Answered(self._answer["answer"])
+            ended_after = time.monotonic() - self._answered_at
+            return Answered(self._answer["answer"], {**self._answer["phases"], "exit": ended_after})
         return Died(_how(status), self._files.tail())
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import isolation
+from .phases import Phases
 from .supervise import Descriptors
 
 Progress = Callable[[str, int, int], None]
@@ -29,16 +30,21 @@ _RESULT_FD_FROM = 200  # out of the way of code that closes or reuses low number
 def run_child(order: dict[str, Any], descriptors: Descriptors) -> None:
     """Runs `order["job"]` and exits the process. Called in a fresh fork."""
     token = order.pop("token")
+    phases = Phases(order["asked_at"])
+    phases.mark("fork")
     result = fcntl.fcntl(descriptors.result, fcntl.F_DUPFD_CLOEXEC, _RESULT_FD_FROM)
     _take_over_output(descriptors)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     _settle(order)
+    phases.mark("settle")
+    job = {**_with_progress(order["job"], result, token), "mark": phases.mark}
     try:
         answer = {"answer": dispatch(_with_progress(order["job"], result, token))}
     except BaseException:
         answer = {"error": traceback.format_exc(limit=30)}
-    _write_line(result, {"token": token, **answer})
+    phases.mark("rest")
+    _write_line(result, {"token": token, "phases": phases.seconds, **answer})
     _flush_output()
     os._exit(0)
 

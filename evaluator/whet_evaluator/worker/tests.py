@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import pytest
 
 from . import interpret, limits, overlay, records, report
+from .phases import mark_of
 from .protocol import to_json
 from .record import Recorder
 
@@ -44,8 +45,10 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     _prepare(job)
     recorder = Recorder(job)
     recorder.install()
+    mark_of(job)("hooks")
     session = _Session(job, recorder)
     status = session.main(job["nodes"])
+    mark_of(job)("pytest end")
     outcomes = [*session.outcomes(), *session.missing(job["nodes"], status)]
     return {
         "outcomes": to_json(outcomes),
@@ -58,7 +61,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare(job: dict[str, Any]) -> None:
+    mark_of(job)("imports")
     overlay.install(job)
+    mark_of(job)("overlay")
     if job["mode"] == "interpret":
         interpret.install(job)
 
@@ -145,12 +150,21 @@ class _Session:
                 setattr(config.option, option, value)
         yield
 
+    @_hook(tryfirst=True)
+    def pytest_collection(self) -> None:
+        mark_of(self._job)("pytest start")
+
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
             self.collect_errors[report.nodeid] = _collect_message(report)
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.collected = [item.nodeid for item in session.items]
+        mark_of(self._job)("collect")
+
+    @_hook(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        mark_of(self._job)("tests")
 
     @_hook(tryfirst=True)
     def pytest_runtest_protocol(self, item: Any) -> bool | None:
