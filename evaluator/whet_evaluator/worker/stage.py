@@ -40,7 +40,7 @@ def run_child(order: dict[str, Any], descriptors: Descriptors) -> None:
     phases.mark("settle")
     job = {**_with_progress(order["job"], result, token), "mark": phases.mark}
     try:
-        answer = {"answer": dispatch(_with_progress(order["job"], result, token))}
+        answer = {"answer": dispatch(job)}
     except BaseException:
         answer = {"error": traceback.format_exc(limit=30)}
     phases.mark("rest")
