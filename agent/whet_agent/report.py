@@ -11,16 +11,24 @@ from typing import Any
 import attrs
 
 from whet_agent.events import Created, Event
+from whet_agent.evidence import Cost, Evidence, Speedup
+from whet_agent.evidence_words import (
+    cell,
+    counted_json,
+    estimated_json,
+    evidence_json,
+    page,
+    tests_json,
+)
 from whet_agent.search.state import ORIGINAL, Tried
 from whet_agent.search.words import listed, outcome, performance
 from whet_agent.store.codec import to_plain
-from whet_agent.summary import Best, Cost, RunSummary, Speedup, step, summarise, view
-from whet_evaluator.worker.protocol import to_json
+from whet_agent.summary import Best, RunSummary, step, summarise, view
 from whet_evaluator.worker.records import TestOutcome
 
 __all__ = [
-    "Best", "Cost", "RunSummary", "Speedup", "event_json", "finished_json", "markdown", "step",
-    "summarise", "unified_diff", "view",
+    "Best", "Cost", "Evidence", "RunSummary", "Speedup", "event_json", "finished_json", "markdown",
+    "step", "summarise", "unified_diff", "view",
 ]  # fmt: skip
 
 
@@ -67,7 +75,7 @@ def markdown(summary: RunSummary, events: Iterable[Event] = ()) -> str:
         _facts_table(summary),
     ]
     if summary.best is not None:
-        parts += [_evidence(summary.best), _diff_block(summary.path, summary.best)]
+        parts += [_offered(summary.best.evidence), _diff_block(summary.path, summary.best)]
     if summary.red:
         parts.append("## Red before any change\n\n" + _red_list(summary.red))
     if candidates := _candidates_table(summary):
@@ -82,22 +90,24 @@ def markdown(summary: RunSummary, events: Iterable[Event] = ()) -> str:
 
 
 def _best_json(path: str, best: Best) -> dict[str, Any]:
+    evidence = best.evidence
     return {
         "text": best.text,
         "diff": unified_diff(path, best.original_text, best.text),
         "candidate": best.candidate,
-        "label": best.label,
-        "strategy": best.strategy,
-        "speedup": _speedup_json(best.speedup),
+        "label": evidence.label,
+        "strategy": evidence.strategy,
+        "speedup": _speedup_json(evidence.speedup),
         "counted": {
-            "before": _counted_json(best.cost_before),
-            "after": _counted_json(best.cost_after),
+            "before": counted_json(evidence.cost_before),
+            "after": counted_json(evidence.cost_after),
         },
         "estimated": {
-            "before": _estimated_json(best.cost_before),
-            "after": _estimated_json(best.cost_after),
+            "before": estimated_json(evidence.cost_before),
+            "after": estimated_json(evidence.cost_after),
         },
-        "tests": _tests_json(best.tests),
+        "tests": tests_json(evidence.tests),
+        "evidence": evidence_json(evidence),
     }
 
 
@@ -111,30 +121,6 @@ def _speedup_json(speedup: Speedup | None) -> dict[str, Any] | None:
         "measured": True,
         "hardware": speedup.hardware,
     }
-
-
-def _counted_json(cost: Cost | None) -> dict[str, Any] | None:
-    if cost is None or cost.counted is None:
-        return None
-    fields: dict[str, Any] = to_json(cost.counted)
-    del fields["kind"]
-    return fields
-
-
-def _estimated_json(cost: Cost | None) -> dict[str, Any] | None:
-    if cost is None or cost.arch is None:
-        return None
-    return {
-        "arch": cost.arch,
-        "vgprs": cost.vgprs,
-        "spills": cost.spills,
-        "lds_bytes": cost.lds_bytes,
-    }
-
-
-def _tests_json(tests: tuple[TestOutcome, ...]) -> dict[str, Any]:
-    counts: dict[str, int] = Counter(test.outcome for test in tests)
-    return {**counts, "nodes": {test.nodeid: test.outcome for test in tests}}
 
 
 def _created_json(event: Created) -> dict[str, Any]:
@@ -188,31 +174,12 @@ def _facts_table(summary: RunSummary) -> str:
         names = ", ".join(device.name for device in facts.devices) or "no GPU: interpreter"
         rows.append(("hardware", names))
         rows.append(("versions", f"torch {facts.torch}, triton {facts.triton}, {facts.python}"))
-    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {_cell(text)} |" for name, text in rows)
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {cell(text)} |" for name, text in rows)
 
 
-def _evidence(best: Best) -> str:
-    rows = ["| | before | after | kind |", "|---|---|---|---|"]
-    if best.speedup is not None:
-        said = f"{best.speedup.ratio:.2f}x [{best.speedup.low:.2f}, {best.speedup.high:.2f}]"
-        rows.append(f"| speedup | 1 | {said} | measured on {_cell(best.speedup.hardware)} |")
-    before, after = _counted_json(best.cost_before), _counted_json(best.cost_after)
-    if before and after:
-        rows += [
-            f"| {name.replace('_', ' ')} | {before[name]:,} | {after[name]:,} | counted |"
-            for name in before
-        ]
-    before, after = _estimated_json(best.cost_before), _estimated_json(best.cost_after)
-    if before and after:
-        rows += [
-            f"| {name.replace('_', ' ')} | {before[name]} | {after[name]} "
-            f"| estimated for {after['arch']} |"
-            for name in ("vgprs", "spills", "lds_bytes")
-        ]
-    tests = _tests_json(best.tests)
-    counts = ", ".join(f"{number} {name}" for name, number in tests.items() if name != "nodes")
-    said = f"{best.label}: {best.strategy}" if best.strategy else best.label
-    return f"## Offered: {said}\n\n" + "\n".join(rows) + f"\n\nTests: {counts}."
+def _offered(evidence: Evidence) -> str:
+    said = f"{evidence.label}: {evidence.strategy}" if evidence.strategy else evidence.label
+    return f"## Offered: {said}\n\n{page(evidence)}"
 
 
 def _diff_block(path: str, best: Best) -> str:
@@ -231,8 +198,8 @@ def _candidates_table(summary: RunSummary) -> str:
     if not tried:
         return ""
     rows = [
-        f"| {one.id} | {_cell(one.label)} | {_cell(outcome(search, one))} "
-        f"| {_cell(performance(search, one.score)) if one.is_correct else ''} "
+        f"| {one.id} | {cell(one.label)} | {cell(outcome(search, one))} "
+        f"| {cell(performance(search, one.score)) if one.is_correct else ''} "
         f"| {_confirmation_word(one)} |"
         for one in tried
     ]
@@ -244,7 +211,3 @@ def _confirmation_word(tried: Tried) -> str:
     if tried.confirmation is None:
         return ""
     return "correct again" if tried.confirmed_score is not None else "failed"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

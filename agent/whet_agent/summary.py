@@ -8,54 +8,25 @@ from typing import Literal
 import attrs
 
 from whet_agent.events import Event
+from whet_agent.evidence import Evidence, of_candidate
 from whet_agent.search import words
 from whet_agent.search.fold import apply
-from whet_agent.search.score import MeasuredScore, cost
 from whet_agent.search.state import Search, Tried, arch_of, confirmed_best, red_tests
 from whet_agent.task import Goal
-from whet_evaluator.worker.records import Correct, Counted, Recorded, TestOutcome
-
-
-@attrs.frozen(kw_only=True)
-class Speedup:
-    """Measured and confirmed on fresh samples: original time over candidate time.
-
-    `low` and `high` bound the geometric mean over cases with 98.3 % confidence: three looks
-    at the samples share an error of 5 % (`statistics.LOOKS`).
-    """
-
-    ratio: float
-    low: float
-    high: float
-    hardware: str
-    at: float
-
-
-@attrs.frozen(kw_only=True)
-class Cost:
-    """Traffic of one text over the recorded launches: *counted*, not measured."""
-
-    counted: Counted | None
-    vgprs: int | None
-    """Largest over the compiled kernels: *estimated*."""
-    spills: int | None
-    lds_bytes: int | None
-    arch: str | None
+from whet_evaluator.worker.records import TestOutcome
 
 
 @attrs.frozen(kw_only=True)
 class Best:
-    """The candidate a run offers. `speedup` None means *correct, untimed*: never faster."""
+    """The candidate a run offers, as whole files, and what speaks for it.
+
+    `evidence.speedup` None means *correct, untimed*: never faster.
+    """
 
     candidate: str
     text: str
     original_text: str
-    label: str
-    strategy: str
-    speedup: Speedup | None
-    cost_before: Cost | None
-    cost_after: Cost | None
-    tests: tuple[TestOutcome, ...]
+    evidence: Evidence
 
 
 @attrs.frozen(kw_only=True)
@@ -105,11 +76,11 @@ def summarise(events: Iterable[Event]) -> RunSummary:
 
 def step(summary: RunSummary | None, event: Event) -> RunSummary:
     """The summary after one more event. `None` is the summary before the first."""
-    return view(apply(summary.memo if summary else None, event))
+    return view(apply(summary.memo if summary else None, event), before=summary)
 
 
-def view(search: Search) -> RunSummary:
-    """A state as lists, lenses and reports show it."""
+def view(search: Search, *, before: RunSummary | None = None) -> RunSummary:
+    """A state as lists, lenses and reports show it. `before` is an earlier one of the run."""
     task, finished = search.task, search.finished
     rejected = words.rejections(search)
     tally = words.tally(search, rejected)
@@ -127,7 +98,7 @@ def view(search: Search) -> RunSummary:
         stage="" if finished else _stage(search),
         tried=sum(tally.values()),
         iterations=sum(len(line.turns) for line in search.trajectories),
-        best=_best(search, best) if best else None,
+        best=_best(search, best, before) if best else None,
         tally=tally,
         spent_usd=search.spent_usd if search.prices_known else None,
         tokens=search.tokens,
@@ -140,46 +111,17 @@ def view(search: Search) -> RunSummary:
     )
 
 
-def _best(search: Search, tried: Tried) -> Best:
-    assert isinstance(tried.confirmation, Correct)
+def _best(search: Search, tried: Tried, before: RunSummary | None) -> Best:
+    """Made once for each confirmation: its statistics are not worth doing at every event."""
+    if before is not None and before.best is not None and before.memo is not None:
+        old = before.memo.candidates.get(before.best.candidate)
+        if old is not None and old.id == tried.id and old.confirmation is tried.confirmation:
+            return before.best
     return Best(
         candidate=tried.id,
         text=tried.text,
         original_text=search.task.unit.text,
-        label=tried.label,
-        strategy=tried.strategy,
-        speedup=_speedup(search, tried),
-        cost_before=_cost(search.recorded) if search.recorded else None,
-        cost_after=_cost(tried.confirmation),
-        tests=tried.confirmation.tests,
-    )
-
-
-def _speedup(search: Search, tried: Tried) -> Speedup | None:
-    """Only what fresh samples say, and only when they say FASTER."""
-    match tried.confirmed_score:
-        case MeasuredScore(verdict="FASTER", noisy=False) as measured:
-            return Speedup(
-                ratio=measured.ratio,
-                low=measured.low,
-                high=measured.high,
-                hardware=words.hardware(search),
-                at=tried.confirmed_at,
-            )
-        case _:
-            return None
-
-
-def _cost(evidence: Recorded | Correct) -> Cost | None:
-    found = cost(evidence.launches, evidence.compiled)
-    if found.counted is None and found.arch is None:
-        return None
-    return Cost(
-        counted=found.counted,
-        vgprs=found.vgprs,
-        spills=found.spills,
-        lds_bytes=found.lds_bytes,
-        arch=found.arch,
+        evidence=of_candidate(search, tried),
     )
 
 

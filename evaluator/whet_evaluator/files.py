@@ -123,6 +123,18 @@ def shipped(manifest: Manifest) -> Shipped:
     return Shipped(sources=sources, data_digest=digest, n_data=len(data))
 
 
+def shipped_digest(found: Shipped) -> str:
+    """One sha256 over all files by path and content."""
+    rows = [f"{path}\0{sha}" for path, sha in sorted(found.sources.items())]
+    joined = "\n".join([*rows, found.data_digest])
+    return hashlib.sha256(joined.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """sha256 of a source text as the file on the target holds it."""
+    return hashlib.sha256(encode_source(text)).hexdigest()
+
+
 def _is_source(path: str) -> bool:
     return path.endswith((".py", ".pyi", ".toml", ".ini", ".cfg"))
 

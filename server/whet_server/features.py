@@ -76,10 +76,11 @@ def hint(state: KernelState, *, now: float) -> Hint | None:
     """The confirmed, measured speedup of this kernel's text; None without a measurement."""
     for run in state.runs:
         best = run.summary.best if run.summary else None
-        if best is None or best.speedup is None or run.rejected:
+        speedup = best.evidence.speedup if best else None
+        if speedup is None or run.rejected:
             continue
-        ratio = wording.ratio(best.speedup)
-        sentence = wording.measured(best.speedup, now=now)
+        ratio = wording.ratio(speedup)
+        sentence = wording.measured(speedup, now=now)
         label, tooltip = {
             "after": (ratio, f"Over the text before the run: {sentence}."),
             "before": (f"{ratio} on offer", f"Not yet accepted: {sentence}."),

@@ -9,7 +9,8 @@ from whet_server.features import active, progress_text
 from whet_server.views import KernelState, KernelView, RunView
 
 if TYPE_CHECKING:
-    from whet_agent.report import Best, RunSummary
+    from whet_agent.evidence import Evidence
+    from whet_agent.report import RunSummary
 
 SHOWN_TESTS = 5
 
@@ -61,13 +62,15 @@ def _result(state: KernelState, *, now: float) -> list[str]:
         if run.summary is None:
             continue
         if run.summary.best is not None:
-            return [*lines, *_best(run, run.summary.best, now=now)]
+            return [*lines, *_best(run, run.summary.best.evidence, now=now)]
         if run.state == "finished":
             return [*lines, f"Last run, {_age(run.summary, now)}: {run.summary.sentence}"]
     return lines
 
 
-def _best(run: RunView, best: Best, *, now: float) -> list[str]:
+def _best(run: RunView, evidence: Evidence, *, now: float) -> list[str]:
+    from whet_agent.evidence_words import checked  # loaded already where there is a best
+
     match run.fit:
         case "after":
             place = "This text"
@@ -75,19 +78,18 @@ def _best(run: RunView, best: Best, *, now: float) -> list[str]:
             place = "On offer"
         case "stale":
             place = "Stale, the kernel changed since"
-    if best.speedup is not None:
-        said = f"**{wording.measured(best.speedup, now=now)}**"
+    if evidence.speedup is not None:
+        lines = [f"{place}: **{wording.measured(evidence.speedup, now=now)}**."]
+        lines += [f"Checked: {checked(evidence)}."]
     else:
-        said = f"*{wording.UNTIMED}*: {_passed(best)}"
-    lines = [f"{place}: {said}."]
-    if best.strategy:
-        lines.append(f"How: {best.strategy}")
-    return [*lines, *(f"{cost}." for cost in wording.cost_lines(best.cost_before, best.cost_after))]
-
-
-def _passed(best: Best) -> str:
-    n_passed = sum(outcome.outcome == "passed" for outcome in best.tests)
-    return f"{n_passed} test{'' if n_passed == 1 else 's'} passed, no clock to time it by"
+        lines = [f"{place}: *{wording.UNTIMED}*: {checked(evidence)}."]
+    if evidence.measured is not None and evidence.measured.regressions:
+        slower = ", ".join(case.name for case in evidence.measured.regressions)
+        lines.append(f"Slower in: {slower}.")
+    if evidence.strategy:
+        lines.append(f"How: {evidence.strategy}")
+    costs = wording.cost_lines(evidence.cost_before, evidence.cost_after)
+    return [*lines, *(f"{cost}." for cost in costs)]
 
 
 def _age(summary: RunSummary, now: float) -> str:

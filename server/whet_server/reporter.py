@@ -110,7 +110,7 @@ def _best_payload(run: Run) -> dict[str, Any] | None:
     best = run.summary.best if run.summary and not run.rejected else None
     if best is None:
         return None
-    speedup = best.speedup
+    speedup = best.evidence.speedup
     return {
         "candidate": best.candidate,
         "speedup": speedup and {"ratio": speedup.ratio, "low": speedup.low, "high": speedup.high},

@@ -30,11 +30,11 @@ def arch_name(arch: str) -> str:
 
 def best_label(best: Best) -> str:
     """`1.83x` for a confirmed measurement, else `correct, untimed`."""
-    return UNTIMED if best.speedup is None else ratio(best.speedup)
+    return UNTIMED if best.evidence.speedup is None else ratio(best.evidence.speedup)
 
 
 def accept_title(best: Best) -> str:
-    return f"Accept {best_label(best)}" if best.speedup else f"Accept ({UNTIMED})"
+    return f"Accept {best_label(best)}" if best.evidence.speedup else f"Accept ({UNTIMED})"
 
 
 def ratio(speedup: Speedup) -> str:

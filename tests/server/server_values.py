@@ -6,8 +6,9 @@ from typing import Any
 
 import attrs
 
-from whet_agent.report import Best, Cost, RunSummary, Speedup
-from whet_evaluator.worker.records import Counted, TestOutcome
+from whet_agent.evidence import Cost, Environment, Evidence, Hashes, Speedup
+from whet_agent.report import Best, RunSummary
+from whet_evaluator.worker.records import Correct, Counted, TestOutcome, Untimed
 from whet_server.features import Where
 from whet_server.views import KernelState, KernelView, Place, RunView, Span, TargetView
 
@@ -50,9 +51,30 @@ def outcome_of(outcome: str = "passed", **changes: Any) -> TestOutcome:
 
 
 def best(faster: Speedup | None = None, **changes: Any) -> Best:
-    plain = Best(
-        candidate="c3", text="new", original_text="old", label="memory", strategy="One pass.",
-        speedup=faster, cost_before=None, cost_after=None, tests=(outcome_of(),),
+    """`changes` are fields of the best or of its evidence."""
+    plain = {"candidate": "c3", "text": "new", "original_text": "old"}
+    own = {name: changes.pop(name) for name in plain if name in changes}
+    return Best(**{**plain, **own}, evidence=evidence(speedup=faster, **changes))
+
+
+def evidence(**changes: Any) -> Evidence:
+    hashes = Hashes(
+        original="0" * 64, original_unit="1" * 64, candidate="2" * 64, candidate_unit="3" * 64,
+        tests={}, configuration={}, helpers={}, data_digest="", n_data=0, manifest="4" * 64,
+    )  # fmt: skip
+    here = Environment(
+        target="local", mode="device", device="AMD Instinct MI300X", arch="gfx942",
+        python="3.12.1", torch="2.13.0", triton="3.9.0", whet="1.0", isolation="partial",
+        isolation_detail="", settings={},
+    )  # fmt: skip
+    correct = Correct(
+        tests=(outcome_of(),), launches=(), compiled=(), timing=Untimed(reason="no GPU")
+    )
+    plain = Evidence(
+        run="r1", goal="optimize", path="kernels.py", kernel="scale_kernel", candidate="c3",
+        label="memory", strategy="One pass.", at=NOW - 7200, how="tested", hashes=hashes,
+        environment=here, verdict=correct, stage_s={}, measured=None, speedup=None,
+        cost_before=None, cost_after=None, left_out=(),
     )  # fmt: skip
     return attrs.evolve(plain, **changes)
 

@@ -199,7 +199,7 @@ def test_hover_tells_the_last_result_with_its_kind_of_evidence():
     check_hover(
         v.state(v.run(fit="after", summary=measured)),
         "This text: **1.83x (interval 1.79 to 1.88), measured on AMD Instinct MI300X",
-        "2 hours ago", "How: One pass.",
+        "2 hours ago", "Checked: 1 test passed; isolation partial.", "How: One pass.",
         "Counted on the interpreter: 512,064 to 256,192 bytes moved.",
         "Estimated from code compiled for gfx942: 10 to 23 VGPRs.",
     )  # fmt: skip

@@ -65,9 +65,9 @@ async def test_the_summary_grows_event_by_event(tmp_path):
     assert summary.tally == {"wrong result": 1, "less traffic": 1, "more traffic": 1}
     assert summary.best.text == "good"
     assert summary.best.original_text == world.ORIGINAL_TEXT
-    assert summary.best.speedup is None
-    assert summary.best.cost_before.counted.loaded_bytes == 1000
-    assert summary.best.cost_after.counted.loaded_bytes == 500
+    assert summary.best.evidence.speedup is None
+    assert summary.best.evidence.cost_before.counted.loaded_bytes == 1000
+    assert summary.best.evidence.cost_after.counted.loaded_bytes == 500
     assert set(stages) >= {
         "opening the target",
         "recording the baseline",

@@ -226,7 +226,7 @@ def _run_json(summary: RunSummary, live: set[str]) -> dict[str, Any]:
     state = summary.state
     if state == "running" and summary.run not in live:
         state = "stopped"  # type: ignore[assignment]
-    speedup = summary.best.speedup if summary.best else None
+    speedup = summary.best.evidence.speedup if summary.best else None
     return {
         "run": summary.run, "goal": summary.goal, "file": f"{summary.root}/{summary.path}",
         "kernel": summary.kernel, "state": state, "reason": summary.reason,

@@ -180,7 +180,7 @@ def _figure(value: int | None) -> str:
 
 def _best_word(summary: RunSummary) -> str:
     assert summary.best is not None
-    speedup = summary.best.speedup
+    speedup = summary.best.evidence.speedup
     return f"{speedup.ratio:.2f}x measured" if speedup else "correct, untimed"
 
 
