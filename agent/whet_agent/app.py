@@ -197,7 +197,7 @@ class App:
         """Runs tests as they are, with `text` in place of the file. Raises `UserError`."""
         order = self.task("fix", path, kernel, text=text, tests=tests, target=target)
         unit = unit_of(order.unit.text, order.unit.path, order.kernel)
-        async with self._opened(order) as evaluator:
+        async with self.opened(order) as evaluator:
             return await evaluator.run_tests(order.tests, unit, lambda _: None)
 
     async def record(self, task: Task) -> Recorded:
@@ -205,8 +205,24 @@ class App:
 
         Raises `UserError`.
         """
-        async with self._opened(task) as evaluator:
+        async with self.opened(task) as evaluator:
             return await evaluator.record(task.unit, task.tests, lambda _: None)
+
+    @contextlib.asynccontextmanager
+    async def opened(self, task: Task) -> AsyncIterator[WorkerEvaluator]:
+        """An evaluator for the task's project, open. Raises `UserError`, also for what the
+        evaluator says of the world inside the context."""
+        self._require_trust()
+        evaluator = WorkerEvaluator(task.target)
+        self._evaluators.add(evaluator)
+        try:
+            await evaluator.open(wiring.workspace(self.loaded)(task))
+            yield evaluator
+        except EvaluatorError as error:
+            raise UserError(str(error)) from None
+        finally:
+            self._evaluators.discard(evaluator)
+            await evaluator.close()
 
     async def close(self) -> None:
         """Cancels runs and ends workers; used at shutdown."""
@@ -219,20 +235,6 @@ class App:
             self._journal = None
 
     # ---- inside ------------------------------------------------------------------------
-
-    @contextlib.asynccontextmanager
-    async def _opened(self, task: Task) -> AsyncIterator[WorkerEvaluator]:
-        self._require_trust()
-        evaluator = WorkerEvaluator(task.target)
-        self._evaluators.add(evaluator)
-        try:
-            await evaluator.open(wiring.workspace(self.loaded)(task))
-            yield evaluator
-        except EvaluatorError as error:
-            raise UserError(str(error)) from None
-        finally:
-            self._evaluators.discard(evaluator)
-            await evaluator.close()
 
     def _begin(
         self,

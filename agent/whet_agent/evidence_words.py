@@ -56,7 +56,8 @@ def figures_table(evidence: Evidence) -> str:
 
 def page(evidence: Evidence) -> str:
     """Figures, checks, timed cases, hashes: the whole record as markdown sections."""
-    counts = listed({name: number for number, name in _counts(evidence.tests)}) or "none"
+    outcomes = Counter(test.outcome for test in evidence.tests)
+    counts = ", ".join(f"{number} {name}" for name, number in outcomes.items()) or "none"
     parts = [
         figures_table(evidence),
         f"Tests: {counts}. This text was judged in a fresh process with empty caches.",
@@ -159,7 +160,7 @@ def _checks_table(evidence: Evidence) -> str:
         ("generated cases", _cases_cell(evidence)),
         ("isolation", " - ".join(filter(None, (here.isolation, here.isolation_detail)))),
         ("settings", listed_settings(here.settings)),
-        ("stages", ", ".join(f"{n} {s:.1f} s" for n, s in evidence.stage_s.items() if s >= 0.05)),
+        ("stages", ", ".join(f"{n} {s:.1f} s" for n, s in evidence.stage_s.items() if ":" not in n)),
     ]  # fmt: skip
     lines = [f"| {name} | {cell(text)} |" for name, text in rows if text]
     return "\n".join(["| checked | |", "|---|---|", *lines])
@@ -222,11 +223,6 @@ def _list(title: str, lines: tuple[str, ...]) -> str:
     shown = [f"- {line}" for line in lines[:_SHOWN]]
     more = [f"- and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return "\n".join([f"{title}:", "", *shown, *more])
-
-
-def _counts(tests: tuple[TestOutcome, ...]) -> list[tuple[int, str]]:
-    counted = Counter(test.outcome for test in tests)
-    return [(number, name) for name, number in counted.items()]
 
 
 def _timing_json(evidence: Evidence) -> dict[str, Any]:

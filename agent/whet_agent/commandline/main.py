@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from whet_agent.app import App
-from whet_agent.commandline import commands
+from whet_agent.commandline import commands, judging
 from whet_agent.project import Selector, UserError, project_root
 from whet_agent.task import Goal
 
@@ -153,6 +153,22 @@ def resume(
 def apply(run: str) -> None:
     """Splice a run's best candidate into the file as it is now."""
     commands.apply(_load(Path.cwd() / "_"), run, console=_console())
+
+
+@cli.command()
+def verify(
+    run: str,
+    *,
+    hashes: Annotated[
+        bool, typer.Option("--hashes", help="Compare hashes only; run nothing.")
+    ] = False,
+    trust: Trust = False,
+    json_: Json = False,
+) -> None:
+    """Repeat a run's evidence: does it still hold for the files as they are now?"""
+    root = Path(_load(Path.cwd() / "_").summary(run).root)
+    app = _load(root / "_", trust=trust)
+    _await(judging.verify(app, run, repeat=not hashes, as_json=json_, console=_console()))
 
 
 @cli.command()
