@@ -23,12 +23,13 @@ import time
 import warnings
 from typing import Any
 
-from . import isolation, stage, supervise
+from . import isolation, rehearsal, stage, supervise
 
 _PRELOAD = (
     "torch", "triton", "triton.language", "triton.runtime.interpreter", "triton.compiler",
     "torch.testing", "torch.autograd", "torch._dynamo", "sympy", "pytest", "_pytest.config",
-    "numpy", "inspect", "unittest.mock", "doctest",
+    "numpy", "inspect", "unittest.mock", "doctest", "triton.compiler.code_generator",
+    "triton.language.extra.libdevice",
 )  # fmt: skip
 _OUR_STAGES = ("overlay", "tests", "interpret", "record", "compile", "timing", "devices")
 
@@ -81,7 +82,19 @@ def preload() -> list[str]:
     for name in _OUR_STAGES:
         with contextlib.suppress(ImportError):
             importlib.import_module(f".{name}", __package__)
+    if "pytest" in sys.modules:
+        rehearsal.import_late_modules()
+    if "triton" in sys.modules:
+        rehearsal.compile_one_kernel()
+    _remember_places()
     return missing
+
+
+def _remember_places() -> None:
+    """Where the modules loaded so far really lie: every child asks, of every one of them."""
+    with contextlib.suppress(ImportError):
+        overlay: Any = importlib.import_module(".overlay", __package__)
+        overlay.remember_places()
 
 
 def _become_guardian(channel: socket.socket, descriptors: list[int]) -> None:
