@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import environment, isolation
+from .glue import DriverGlue
 from .lanes import Lane, Lanes
 from .orders import Stand, Where, bare_uuid
 from .protocol import Limits, Open, from_json
@@ -48,6 +49,7 @@ class Bench:
         self._isolation = isolation.Isolation(landlock=False, network=False)
         self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": 1, "gpu_timing": 1})
         self._zygotes: dict[bool, asyncio.Task[Zygote]] = {}
+        self._glue = DriverGlue(os.path.join(home, "glue"))
         self._n_orders = 0
         self._n_restarts = 0
         self._learned: tuple[Any, ...] | None = None
@@ -93,12 +95,19 @@ class Bench:
         named = [d for d in self.facts.devices if _is(d, self._wanted_device)]
         return (named or list(self.facts.devices))[0]
 
-    async def place(self, unit: UnitRef | None, text: str | None) -> Where:
-        """A fresh tree with `text` as the unit's file. `remove` it afterwards."""
+    async def place(self, unit: UnitRef | None, text: str | None, *, fresh: bool = False) -> Where:
+        """A fresh tree with `text` as the unit's file. `remove` it afterwards. Its caches are
+        empty but for Triton's own glue to the driver, and quite empty for a `fresh` one."""
         assert self.project is not None
         texts = {unit.path: text} if unit is not None and text is not None else {}
         scratch = await self.project.build(texts, unit.text if unit is not None else None)
+        if not fresh:
+            self._glue.seed(scratch.triton_cache)
         return Where(scratch, unit, self.project.root)
+
+    def keep_glue(self, where: Where) -> None:
+        """After a stage that ran nothing but code of the user's own, or ours."""
+        self._glue.harvest(where.scratch.triton_cache)
 
     def remove(self, where: Where) -> None:
         remove_tree(where.scratch.folder)
@@ -207,6 +216,7 @@ class Bench:
                 order, zygote, lambda *_: None, interpret=mode == "interpret"
             )
         finally:
+            self.keep_glue(where)
             self.remove(where)
 
     async def _ask_facts(self) -> Facts:

@@ -66,6 +66,7 @@ class Work:
         async with self._place(unit, unit.text) as where:
             job = {"nodes": list(request.tests), "record": True}
             ran = answers.sound(await self._run("tests", job, where, self._mode, name="record"))
+            self._bench.keep_glue(where)
             self._calls[unit.path] = ran["calls"]
             launches = ran["launches"]
             made: dict[str, Any] = {"compiled": [], "not_compiled": []}
@@ -201,7 +202,7 @@ class Work:
     @asynccontextmanager
     async def _place(self, unit: UnitRef | None, text: str | None) -> AsyncIterator[Where]:
         began = time.monotonic()
-        where = await self._bench.place(unit, text)
+        where = await self._bench.place(unit, text, fresh=self._fresh)
         self._count("place", time.monotonic() - began)
         try:
             yield where

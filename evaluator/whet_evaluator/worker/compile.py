@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import hardware, importing, interpret, isa, overlay
+from . import hardware, importing, interpret, isa, overlay, sharing
 from .phases import mark_of
 from .protocol import from_json, to_json
 from .records import Argument, Compiled, Launch
@@ -46,27 +46,44 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _compile_all(job: dict[str, Any], kernels: dict[str, Any]) -> dict[str, Any]:
-    compiled: dict[Any, Compiled] = {}
-    not_compiled: list[str] = []
-    broken: dict[str, Any] | None = None
-    launches = [from_json(Launch, launch) for launch in job["launches"]]
-    for number, launch in enumerate(launches):
-        job["progress"](launch.kernel, number, len(launches))
+    sources: dict[str, tuple[_Source, Launch]] = {}
+    failures: list[tuple[str, str | None]] = []
+    for launch in (from_json(Launch, launch) for launch in job["launches"]):
         try:
             source = _specialise(kernels, launch, job["arch"])
-            if source.key() not in compiled:
-                compiled[source.key()] = _compile(source, launch, job["arch"])
+            sources.setdefault(source.key(), (source, launch))
         except _NotCompiled as reason:
-            not_compiled.append(f"{launch.kernel}: {reason}")
+            failures.append((f"{launch.kernel}: {reason}", None))
+        except Exception as error:
+            failures.append((launch.kernel, importing.trimmed_trace(error, job["unit_file"])))
+    ends = _compile_shared(job, list(sources.values()))
+    failures += [(end["kernel"], end["trace"]) for end in ends if "trace" in end]
+    broken = [{"trace": trace, "kernel": kernel} for kernel, trace in failures if trace]
+    reasons = [f"{what}: {trace.splitlines()[-1]}" if trace else what for what, trace in failures]
+    return {
+        "compiled": [end["compiled"] for end in ends if "compiled" in end],
+        "broken": broken[0] if broken else None,
+        "not_compiled": list(dict.fromkeys(reasons)),
+    }
+
+
+def _compile_shared(
+    job: dict[str, Any], sources: list[tuple[_Source, Launch]]
+) -> list[dict[str, Any]]:
+    """`{compiled}` or `{kernel, trace}` of each, by as many forks as there are cores."""
+
+    def work(item: tuple[_Source, Launch]) -> dict[str, Any]:
+        source, launch = item
+        try:
+            return {"compiled": to_json(_compile(source, launch, job["arch"]))}
         except Exception as error:
             trace = importing.trimmed_trace(error, job["unit_file"])
-            broken = broken or {"trace": trace, "kernel": launch.kernel}
-            not_compiled.append(f"{launch.kernel}: {trace.splitlines()[-1]}")
-    return {
-        "compiled": to_json(list(compiled.values())),
-        "broken": broken,
-        "not_compiled": list(dict.fromkeys(not_compiled)),
-    }
+            return {"kernel": launch.kernel, "trace": trace}
+
+    def on_done(n_done: int) -> None:
+        job["progress"]("", n_done, len(sources))
+
+    return sharing.mapped(work, sources, on_done)
 
 
 class _NotCompiled(Exception):

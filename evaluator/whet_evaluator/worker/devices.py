@@ -6,6 +6,7 @@ that process unable to use the device.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import subprocess
@@ -29,6 +30,8 @@ def query(job: dict[str, Any]) -> dict[str, Any]:
     """Versions of torch, triton and pytest (None where missing or broken), the devices
     torch sees (CUDA or HIP), the architectures Triton compiles for, and who holds one."""
     devices = [] if job.get("device") == "none" else _devices()
+    if devices:
+        _build_glue()
     return {
         "torch": _version("torch"),
         "triton": _version("triton"),
@@ -56,6 +59,13 @@ def _settings() -> dict[str, str]:
         except OSError:
             continue
     return found
+
+
+def _build_glue() -> None:
+    """Has Triton build what it needs to talk to the driver, for the worker to keep (`glue`)."""
+    with contextlib.suppress(Exception):  # a candidate's own attempt will say what is wrong
+        driver: Any = importlib.import_module("triton.runtime").driver
+        assert driver.active.utils is not None
 
 
 def _version(name: str) -> str | None:

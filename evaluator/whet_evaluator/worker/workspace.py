@@ -55,6 +55,10 @@ class Scratch:
     def output(self) -> str:
         return os.path.join(self.folder, "output")
 
+    @property
+    def triton_cache(self) -> str:
+        return self.environment()["TRITON_CACHE_DIR"]
+
     def environment(self) -> dict[str, str]:
         """Every cache and home that code may write to, inside this scratch."""
         caches = {
