@@ -8,13 +8,17 @@ STAMP := $(VENV)/.whet-stamp
 TORCH_PIP_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test setup check lint e2e vsix unit clean
+.PHONY: demo test adversarial setup check lint e2e vsix unit clean
 
 demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup lint
-	$(BIN)/python -m pytest -q -m "not e2e and not gpu" -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -q -m "not e2e and not gpu and not adversarial" -n 2 --dist loadfile tests
+
+# Tricks, seeded bugs and honest rewrites through the real evaluator, one worker each.
+adversarial: setup
+	$(BIN)/python -m pytest -q -m adversarial tests/adversarial
 
 setup: $(STAMP)
 
