@@ -28,8 +28,9 @@ def test_t_quantile_refuses_what_it_cannot(p: float, df: float) -> None:
         t_quantile(p, df)
 
 
-def timing(*cases: Rounds, control: Rounds | None = None) -> Timing:
+def timing(*cases: Rounds, control: Rounds | None = None, slowed: Rounds | None = None) -> Timing:
     quiet = simulate("quiet", 1.0, seed=99)
+    slow = simulate("quiet", 1 / 1.05, seed=98)
     return Timing(
         cases=tuple(
             Case(
@@ -39,6 +40,8 @@ def timing(*cases: Rounds, control: Rounds | None = None) -> Timing:
                 seed=i,
                 rounds=rounds,
                 control=quiet if control is None else control,
+                slowed=slow if slowed is None else slowed,
+                slowed_by=0.05,
             )
             for i, rounds in enumerate(cases)
         ),
@@ -111,6 +114,13 @@ def test_a_biased_control_makes_the_device_noisy() -> None:
 
 def test_without_a_control_nothing_is_controlled() -> None:
     assert not analyse(timing(simulate("quiet", 1.2, 1), control=())).control_ok
+
+
+def test_a_slowed_control_that_reads_same_makes_the_device_noisy() -> None:
+    blind = analyse(timing(simulate("quiet", 1.2, 1), slowed=simulate("quiet", 1.0, 3)))
+    assert not blind.control_ok
+    assert "slowed by 5% reads SAME" in blind.noise[0]
+    assert not analyse(timing(simulate("quiet", 1.2, 1), slowed=())).control_ok
 
 
 def test_a_regressing_case_is_shown_though_the_mean_improves() -> None:

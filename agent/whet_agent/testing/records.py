@@ -95,7 +95,7 @@ def timed_verdict(ratio: float, *, seed: int = 0, noise: float = 0.003) -> Corre
 
 
 def timing(ratio: float, *, seed: int = 0, noise: float = 0.003) -> Timing:
-    """20 rounds of 10 pairs around 100 us with log-normal noise, and a quiet control."""
+    """20 rounds of 10 pairs around 100 us with log-normal noise, and quiet controls."""
     random = Random(seed)  # noqa: S311 - repeatable by design
 
     def rounds(true_ratio: float) -> tuple[tuple[tuple[float, float], ...], ...]:
@@ -117,6 +117,8 @@ def timing(ratio: float, *, seed: int = 0, noise: float = 0.003) -> Timing:
         seed=seed,
         rounds=rounds(ratio),
         control=rounds(1.0),
+        slowed=rounds(1 / 1.05),
+        slowed_by=0.05,
     )
     return Timing(cases=(case,), environment={"device": "Scripted GPU"})
 

@@ -13,6 +13,7 @@ from typing import Any, Union
 
 from . import answers, records
 from .bench import Bench
+from .differential.suite import Means, Suite
 from .orders import Where
 from .protocol import Collect, Compile, Evaluate, Record, RunTests, from_json, to_json
 from .records import Launch, Mode, UnitRef, WorkerVerdict
@@ -112,6 +113,9 @@ class Work:
                 loaded = await self._load(launches, where)
                 if not isinstance(loaded, dict):
                     return loaded
+            differed = await self._differ(request, where, tested)
+            if not (differed is None or isinstance(differed, records.Differential)):
+                return differed
             timing = await self._time(request, where, tested)
             if not isinstance(timing, (records.Timing, records.Untimed)):
                 return timing
@@ -120,6 +124,7 @@ class Work:
             launches=launches,
             compiled=answers.compiled(loaded),
             timing=timing,
+            differential=differed,
         )
 
     # ---- stages of the cascade: their answer, or the verdict that ends it -------------
@@ -154,6 +159,32 @@ class Work:
             return records.Misplaced(detail=answer["misplaced"])
         return answers.red(answer, request.nodes) or answer
 
+    async def _differ(
+        self, request: Evaluate, where: Where, tested: dict[str, Any]
+    ) -> records.Differential | WorkerVerdict | None:
+        """The generated cases. None where no launch of the unit was recorded."""
+        if not request.launches or self._bench.limits.differential_s == 0:
+            return None
+        suite = Suite(self._means(request.unit), request, where)
+        calls = await self._calls_of(request)
+        return await suite.check(calls, to_json(request.launches), tested["launches"])
+
+    def _means(self, unit: UnitRef) -> Means:
+        async def run(
+            job: dict[str, Any], where: Where, mode: Mode, *, trusted: bool
+        ) -> StageEnd:
+            fresh = False if trusted else None
+            return await self._run(job["stage"], job, where, mode, name="differ", fresh=fresh)
+
+        return Means(
+            run=run,
+            place=lambda text: self._place(unit, text) if text is not None else self._empty(),
+            bank=self._bench.bank,
+            mode=self._mode,
+            basis=self._bench.files_digest(unit.path),
+            budget_s=self._bench.limits.differential_s,
+        )
+
     async def _time(
         self, request: Evaluate, where: Where, tested: dict[str, Any]
     ) -> records.Timing | records.Untimed | WorkerVerdict:
@@ -169,6 +200,8 @@ class Work:
         if not isinstance(end, Answered):
             return answers.verdict_of("time", end)
         answer = end.answer
+        if answer["cheated"]:
+            return records.Cheated(**answer["cheated"])
         if answer["differs"]:
             return records.Differs(cases=tuple(answer["differs"]))
         if not answer["cases"]:
@@ -211,6 +244,14 @@ class Work:
             self._bench.remove(where)
             self._count("remove", time.monotonic() - began)
 
+    @asynccontextmanager
+    async def _empty(self) -> AsyncIterator[Where]:
+        where = self._bench.place_empty()
+        try:
+            yield where
+        finally:
+            self._bench.remove(where)
+
     async def _run(
         self,
         stage: str,
@@ -220,12 +261,14 @@ class Work:
         *,
         name: str | None = None,
         lane: Any = None,
+        fresh: bool | None = None,
     ) -> StageEnd:
         shown = name or stage
         self._on_stage(shown, "", 0, 0)
         end, seconds = await self._bench.run(
             {"stage": stage, **job}, where, mode=mode,
-            lane=lane or ("gpu" if mode == "device" else "cpu"), fresh=self._fresh,
+            lane=lane or ("gpu" if mode == "device" else "cpu"),
+            fresh=self._fresh if fresh is None else fresh,
             on_progress=lambda detail, done, total: self._on_stage(shown, detail, done, total),
         )  # fmt: skip
         self._count(shown, seconds)

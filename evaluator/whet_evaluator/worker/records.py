@@ -147,7 +147,19 @@ class Case:
     seed: int
     rounds: tuple[tuple[tuple[float, float], ...], ...]
     control: tuple[tuple[tuple[float, float], ...], ...] = ()
-    """A/A: the original against itself, same shape as `rounds`."""
+    """A/A: the original against itself, taken between the pairs of the same rounds."""
+    slowed: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """The original against itself with a delay added, likewise: must read SLOWER."""
+    slowed_by: float = 0.0
+    """That delay, as a share of the original's sample."""
+    processes: Literal[1, 2] = 1
+    """2: each version in a process of its own, taking turns sample by sample."""
+    floor_us: float | None = None
+    """No call can be faster, for the bytes it must move; None where nothing is known."""
+    retaken: tuple[str, ...] = ()
+    """Samples dropped and taken again, each with its reason: the environment, never a ratio."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the samples should know, such as why there is no device graph."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,38 +1,47 @@
-"""Takes paired samples of two versions on one device: the only place with a clock.
+"""Takes samples of versions on one device, by the clock it is given.
 
-A sample is long enough that the clock's own cost does not matter: at least 50 us and
-twenty times the measured cost of a pair of events. It starts behind a short busy wait on
-the device, so that all its launches are queued before the first one runs. When the host
-cannot queue launches as fast as the device runs them, both versions are captured in a
-device graph instead; the method is the same for both and recorded.
+A sample is long enough that the clock's own cost does not matter: at least 50 us and twenty
+times the cost of a pair of events. When the host cannot queue launches as fast as the device
+runs them, every version is captured in a device graph instead; the method is the same for
+all of a case and recorded. Graphs are captured anew for each round, in an order drawn for
+it: which version gets which memory is chance, so an address that happens to be fast is noise
+that the interval sees, not a bias that it does not.
 
-Inputs rotate. When all sets together exceed twice the last-level cache, every use of a
-set finds the cache filled by others: *cold*. Otherwise the state is *warm*, and said so.
+Inputs rotate (`rotation`). When sets together exceed twice the last-level cache the state
+is *cold*: before each sample that much other memory is read, and each call has inputs of its
+own. Otherwise it is *warm*, and said so.
 """
 
 from __future__ import annotations
 
 import random
 import statistics
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+from .clock import Clock
 from .replay import Replay, outputs
+from .rotation import Rotation, flat, values
+from .schedule import Turn
 
 MIN_SAMPLE_US = 50.0
 EVENT_FACTOR = 20.0
-MAX_SETS = 64
-MAX_SETS_IN_PLACE = 32
+MAX_COLD_SETS = 64
 MAX_REPEATS = 256
 LAUNCH_BOUND = 0.8
 """Launch-bound: the host takes at least this share of the time per call."""
 HOST_SPREAD = 2.0
 """The host's time per call varies, most with autograd: the device waits for twice the mean."""
-MAX_WAIT_US = 10_000.0
+MAX_WAIT_US = 20_000.0
 QUEUE_US = 20.0
 """What the host needs for two events, beside the calls between them."""
+MAX_LATE = 6
+SLOWED_BY = 0.05
+WARM_UP_S = 0.05
+WORK_AFTER_US = 20.0
+WORK_AFTER_SHARE = 0.1
+"""More than both of these, in the median beyond the original's: work that outlives the clock."""
 Run = Callable[[Any], "list[Any]"]
 
 
@@ -40,261 +49,355 @@ class DiffersError(Exception):
     """The versions' outputs differ on the timed inputs; `str()` says by how much."""
 
 
+class CheatedError(Exception):
+    """Seen not to do the work that was timed: a reason of few words, and what was seen."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What some versions need: microseconds of device and host per call, bytes of a set."""
+
+    per_call_us: float
+    host_us: float
+    empty_us: float
+    set_bytes: int
+    free_bytes: int
+    capture_fault: str | None
+    """Why there is no device graph, or None where there is one or none is needed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How samples are taken, the same for every version of a case."""
+
+    method: Literal["events", "graph"]
+    state: Literal["cold", "warm"]
+    repeats: int
+    n_sets: int
+    wait_us: float
+
+
+def plan(pilots: Sequence[Pilot], cache_bytes: int) -> Plan:
+    """The least work that makes good samples of the fastest version."""
+    per_call = max(0.2, min(pilot.per_call_us for pilot in pilots))
+    host = max(pilot.host_us for pilot in pilots)
+    least_us = max(MIN_SAMPLE_US, EVENT_FACTOR * max(pilot.empty_us for pilot in pilots))
+    set_bytes = max(1, pilots[0].set_bytes)
+    affordable = max(2, min(pilot.free_bytes for pilot in pilots) // 3 // set_bytes)
+    graph = host > LAUNCH_BOUND * per_call and all(p.capture_fault is None for p in pilots)
+    repeats = min(MAX_REPEATS, int(least_us / per_call) + 1)
+    if not graph:
+        repeats = min(repeats, max(1, int(MAX_WAIT_US / (2 * HOST_SPREAD * max(host, 1.0)))))
+    cold_sets = 2 * cache_bytes // set_bytes + 2
+    cold = cold_sets <= min(MAX_COLD_SETS, affordable)
+    # Two windows, so that no two samples in a row use the same addresses.
+    n_sets = min(affordable, max(2 * repeats, cold_sets if cold else 2))
+    return Plan(
+        "graph" if graph else "events",
+        "cold" if cold else "warm",
+        min(repeats, n_sets),
+        n_sets,
+        0.0 if graph else min(MAX_WAIT_US, HOST_SPREAD * host * repeats + QUEUE_US),
+    )
+
+
 @dataclass
-class Samples:
-    """`rounds[r][p]` is `(original_us, candidate_us)`; see `records.Case`."""
-
-    method: str
-    state: str
-    rounds: list[list[tuple[float, float]]]
-    control: list[list[tuple[float, float]]]
-
-
-def take(
-    torch: Any,
-    replay: Replay,
-    *,
-    seed: int,
-    n_rounds: int,
-    n_pairs: int,
-    cache_bytes: int,
-    on_round: Callable[[int], None],
-) -> Samples:
-    """Warm-up, pilot, rounds, then the original against itself. Raises `DiffersError`."""
-    bench = _Bench(torch, replay, seed, cache_bytes)
-    bench.prepare()
-    order = random.Random(seed)
-    rounds = []
-    for number in range(n_rounds):
-        on_round(number)
-        checked = order.randrange(n_pairs)
-        rounds.append([bench.pair(order, 0, 1, check=p == checked) for p in range(n_pairs)])
-    control = [[bench.pair(order, 0, 2) for _ in range(n_pairs)] for _ in range(n_rounds)]
-    return Samples(bench.method, bench.state, rounds, control)
+class _Version:
+    run: Run
+    graph: Any = None
+    kept: list[Any] = field(default_factory=list)
+    """What one call of the latest sample made; which one is not known while it runs."""
+    position: int = 0
+    after_us: list[float] = field(default_factory=list)
 
 
-class _Bench:
-    """Versions 0 and 2 are the original (2 for the control), 1 is the candidate."""
+class Engine:
+    """Samples `runs`, versions by number, of which this process may have all or some."""
 
-    def __init__(self, torch: Any, replay: Replay, seed: int, cache_bytes: int) -> None:
-        self._torch = torch
-        self._runs: Sequence[Run] = (replay.original, replay.candidate, replay.original)
-        self._replay = replay
-        self._seed = seed
+    def __init__(
+        self, clock: Clock, replay: Replay, runs: dict[int, Run], *, seed: int, cache_bytes: int
+    ) -> None:
+        self._clock = clock
+        self._versions = {number: _Version(run) for number, run in runs.items()}
+        self._rotation = Rotation(clock, replay, seed)
         self._cache_bytes = cache_bytes
-        self._at = 0
-        self._latest: tuple[int, list[Any]] = (0, [])
-        self._graphs: list[Any] = []
-        self._captured: list[list[Any]] = []
+        self._secret = random.SystemRandom()
+        self._plan = Plan("events", "warm", 1, 2, 0.0)
+        self._window: list[int] = []
+        self._expected: list[list[Any]] = []
         self._made_like: list[Any] = []
-        self._sets: list[Any] = []
-        self._repeats = 1
+        self._flushed: Any = None
         self._wait_us = 0.0
-        self._in_place = False
-        self.method = "events"
-        self.state = "warm"
+        self._extra_us = 0.0
+        self._tolerates_late = False
+        self.n_late = 0
+        self.notes: list[str] = []
 
     # ---- before the clock -------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Compiles, tunes, finds out what is changed in place, and chooses the method."""
-        for run in self._runs:
-            run(self._replay.make(self._seed))
-        self._torch.cuda.synchronize()
-        inputs = self._replay.make(self._seed)
-        before = [tensor.detach().clone() for tensor in outputs(_values(inputs))]
-        self._runs[0](inputs)
-        after = outputs(_values(inputs))
-        same = [_equal(self._torch, a, b) for a, b in zip(before, after)]
-        self._in_place = not all(same)
-        self._make_sets(sum(tensor.nbytes for tensor in before))
-        self._expect()
-        self._pilot()
+        """Compiles and tunes every version, outside of any reading."""
+        self._rotation.grow(2)
+        for version in self._versions.values():
+            self._rotation.refresh([0], 0)
+            self._made_like = [t.detach() for t in version.run(self._rotation.sets[0])]
+        self._clock.synchronize()
+        if self._clock.is_asynchronous:
+            first = next(iter(self._versions.values()))
+            self._clock.busy(WARM_UP_S, lambda: self._once(first))
 
-    def _make_sets(self, set_bytes: int) -> None:
-        """Rotating sets of inputs: over twice the cache if that takes no more than 64."""
-        free, _ = self._torch.cuda.mem_get_info()
-        wanted = 2 * self._cache_bytes // max(1, set_bytes) + 2
-        affordable = max(2, int(free // 8 // max(1, 2 * set_bytes)))
-        n_sets = min(wanted, MAX_SETS, affordable)
-        if n_sets == wanted and not self._in_place:
-            self.state = "cold"
-        n_sets = n_sets if self.state == "cold" else min(n_sets, 8)
-        if self._in_place:
-            n_sets = min(MAX_SETS_IN_PLACE, affordable)
-        self._sets = [self._replay.make(self._seed + i) for i in range(n_sets)]
-        self._pristine = [
-            [t.detach().clone() for t in outputs(_values(s))] if self._in_place else []
-            for s in self._sets
-        ]
+    def _once(self, version: _Version) -> None:
+        self._rotation.refresh([0], 0)
+        version.run(self._rotation.sets[0])
 
-    def _expect(self) -> None:
-        """What the original makes of each set, before anything is timed."""
-        self._expected = []
-        for inputs in self._sets:
-            made = self._runs[0](inputs)
-            self._made_like = [t.detach().clone() for t in made]
-            self._expected.append([t.detach().clone() for t in self._visible(made, inputs)])
-        self._restore()
+    def expect(self, version: int) -> list[list[Any]]:
+        """What that version makes of each drawing: all that a call leaves behind."""
+        expected = []
+        for drawing in range(self._rotation.n_drawings):
+            self._rotation.refresh([0], drawing)
+            inputs = self._rotation.sets[0]
+            made = self._versions[version].run(inputs)
+            expected.append([t.detach().clone() for t in _left(made, inputs)])
+        self._clock.synchronize()
+        return expected
 
-    def _visible(self, made: list[Any], inputs: Any) -> list[Any]:
-        """All that a call leaves behind: what it returned and what it changed."""
-        return [*made, *(outputs(_values(inputs)) if self._in_place else [])]
+    def believe(self, expected: list[list[Any]]) -> None:
+        """Takes `expected` as what checked samples must have left behind."""
+        self._expected = expected
 
-    def _restore(self) -> None:
-        for inputs, pristine in zip(self._sets, self._pristine):
-            for tensor, value in zip(outputs(_values(inputs)), pristine):
-                tensor.detach().copy_(value)
+    def pilot(self) -> Pilot:
+        """Measures roughly what a call of each version takes."""
+        rotation, free = self._rotation, self._clock.free_bytes()
+        most = 8 if self._clock.is_asynchronous else 2
+        n = max(2, min(most, free // 4 // max(1, rotation.set_bytes)))
+        rotation.grow(n)
+        self._window = rotation.window(n)
+        host = max(self._host_us(version) for version in self._versions.values())
+        wait = min(MAX_WAIT_US, HOST_SPREAD * host * n + QUEUE_US)
+        events = min(self._rough_us(v.run, n, wait) for v in self._versions.values())
+        fault, per_call = None, events
+        if host > LAUNCH_BOUND * events:
+            fault = self._try_capture()
+            if fault is None:
+                per_call = min(self._rough_graph_us(v, n) for v in self._versions.values())
+        return Pilot(per_call, host, self._clock.empty_us, rotation.set_bytes, free, fault)
 
-    def _pilot(self) -> None:
-        """Chooses repeats for a sample and the method, equal for both versions."""
-        empty = [self._timed(lambda: None) for _ in range(20)]
-        least_us = max(MIN_SAMPLE_US, EVENT_FACTOR * statistics.median(empty))
-        host_us = max(self._host_us(v) for v in (0, 1))
-        self._repeats = 8 if not self._in_place else min(8, len(self._sets))
-        self._wait_us = host_us * self._repeats
-        per_call = min(statistics.median(self._sample(v) for _ in range(5)) for v in (0, 1))
-        if host_us > LAUNCH_BOUND * per_call:
-            self.method = "graph"
-        limit = len(self._sets) if self._in_place else MAX_REPEATS
-        self._repeats = max(1, min(limit, int(least_us / max(per_call, 0.2)) + 1))
-        if self.state == "cold" and self.method == "graph":
-            self._repeats = max(self._repeats, len(self._sets))
-        self._wait_us = min(MAX_WAIT_US, HOST_SPREAD * host_us * self._repeats)
-        if self.method == "graph" and not self._capture():
-            self.method = "events"
-        if self._graphs:
-            self._wait_us = self._replay_us()
+    def adopt(self, chosen: Plan) -> None:
+        """Gets ready to sample as `chosen` says."""
+        self._plan = chosen
+        self._rotation.grow(chosen.n_sets)
+        if chosen.state == "cold":
+            n_bytes = 2 * self._cache_bytes
+            self._flushed = self._clock.empty(
+                n_bytes // 4, dtype=self._clock.torch.float32, device="cuda"
+            ).fill_(0)
+        self._wait_us = chosen.wait_us
 
-    def _host_us(self, version: int) -> float:
-        """What one call costs the host, the device kept out of it."""
-        self._torch.cuda.synchronize()
-        started = time.perf_counter()
-        for inputs in self._sets[:8]:
-            self._runs[version](inputs)
-        elapsed = time.perf_counter() - started
-        self._torch.cuda.synchronize()
-        self._restore()
-        return elapsed / len(self._sets[:8]) * 1e6
-
-    def _replay_us(self) -> float:
-        """What launching a graph costs the host. Unhidden, it would be part of every sample:
-        a larger part of a fast version's than of a slow one's, and it varies."""
-        longest = 0.0
-        for graph in self._graphs * 3:
-            self._torch.cuda.synchronize()
-            started = time.perf_counter()
-            graph.replay()
-            longest = max(longest, (time.perf_counter() - started) * 1e6)
-        self._torch.cuda.synchronize()
-        self._restore()
-        return min(500.0, longest)
-
-    def _capture(self) -> bool:
-        """A graph per version with one sample's calls. False if one cannot be captured."""
-        self._graphs, self._captured = [], []
-        try:
-            for run in self._runs[:2]:
-                graph = self._torch.cuda.CUDAGraph()
-                with self._torch.cuda.graph(graph):
-                    for i in range(self._repeats):
-                        last = run(self._sets[i % len(self._sets)])
-                self._graphs.append(graph)
-                self._captured.append(last)
-        except Exception:
-            self._torch.cuda.synchronize()
-            self._graphs = []
-            self._restore()
-            return False
-        self._graphs.append(self._graphs[0])
-        self._captured.append(self._captured[0])
-        return True
+    def calibrate(self, version: int) -> float:
+        """Sets the delay of the slowed control, a share of that version's sample. Returns
+        the share."""
+        self.begin_round(0)
+        self.begin_pair()
+        total = statistics.median(
+            self.sample(Turn(version, i)) * self._plan.repeats for i in range(5)
+        )
+        self._extra_us = SLOWED_BY * total
+        return SLOWED_BY
 
     # ---- under the clock --------------------------------------------------------------
 
-    def pair(
-        self, order: random.Random, first: int, second: int, *, check: bool = False
-    ) -> tuple[float, float]:
-        """One sample of each, in random order; microseconds a call. `check` compares what
-        each leaves behind, after its clock has stopped: which pair is not foreseeable."""
-        taken = {}
-        for version in order.sample((first, second), 2):
-            taken[version] = self._sample(version)
-            if check:
-                self._check()
-        return taken[first], taken[second]
+    def begin_round(self, seed: int) -> None:
+        """See `schedule.Sampler`."""
+        if self._plan.method == "events":
+            return
+        self._window = self._rotation.window(self._plan.repeats)
+        numbers = list(self._versions)
+        random.Random(seed).shuffle(numbers)
+        for version in self._versions.values():
+            version.graph, version.kept = None, []
+        waits = []
+        for number in numbers:
+            version = self._versions[number]
+            self._capture(version)
+            waits.append(self._replay_us(version))
+        self._wait_us = max(self._wait_us, min(500.0, HOST_SPREAD * max(waits) + QUEUE_US))
 
-    def _sample(self, version: int) -> float:
-        if self._in_place:
-            self._restore()
-        self._poison(version)
-        if self._graphs:
-            total = self._timed(self._graphs[version].replay)
-            self._latest = (self._repeats - 1) % len(self._sets), self._captured[version]
-            return total / self._repeats
-        run, made, start = self._runs[version], [], self._at
-        window = [self._sets[(start + i) % len(self._sets)] for i in range(self._repeats)]
+    def begin_pair(self) -> None:
+        """See `schedule.Sampler`."""
+        if self._plan.method == "events":
+            self._window = self._rotation.window(self._plan.repeats)
+
+    def sample(self, turn: Turn) -> float:
+        """See `schedule.Sampler`."""
+        version = self._versions[turn.version]
+        extra = self._extra_us if turn.slowed else 0.0
+        for attempt in range(MAX_LATE):
+            if self._plan.method == "events":
+                version.kept, version.position = [], self._draw_position()
+            self._ready(version, turn)
+            reading = self._clock.timed(self._calls(version), wait_us=self._wait_us, extra_us=extra)
+            if not reading.late or self._tolerates_late:
+                break
+            self._lengthen(is_last=attempt == MAX_LATE - 1)
+        if not turn.slowed:
+            version.after_us.append(reading.after_us)
+        if turn.check:
+            self._check(version, turn)
+        return reading.us / self._plan.repeats
+
+    def after_us(self) -> dict[int, float]:
+        """By version, the median wait for the device after the clock had stopped."""
+        return {
+            number: statistics.median(version.after_us)
+            for number, version in self._versions.items()
+            if version.after_us
+        }
+
+    def _calls(self, version: _Version) -> Callable[[], None]:
+        if version.graph is not None:
+            return version.graph.replay  # type: ignore[no-any-return]
+        window, position, run = self._window, version.position, version.run
+        sets = [self._rotation.sets[number] for number in window]
 
         def calls() -> None:
-            nonlocal made
-            for inputs in window:
+            for i, inputs in enumerate(sets):
                 made = run(inputs)
+                if i == position:
+                    version.kept = made
 
-        total = self._timed(calls)
-        self._at = (start + self._repeats) % len(self._sets)
-        self._latest = (start + self._repeats - 1) % len(self._sets), made
-        return total / self._repeats
+        return calls
 
-    def _poison(self, version: int) -> None:
-        """Memory that a launcher gets for its outputs must not hold right answers already:
-        `torch.empty` returns what was freed last, and a skipped tail would look computed."""
-        inputs = {t.untyped_storage().data_ptr() for s in self._sets for t in outputs(_values(s))}
-        if self._graphs:
-            own = self._captured[version]
-        else:
-            self._latest = (0, [])  # frees the outputs of the sample before
-            own = [self._torch.empty_like(t) for t in (*self._made_like, *self._made_like)]
+    def _ready(self, version: _Version, turn: Turn) -> None:
+        """New values in the inputs, no right answers in free memory, a cold cache."""
+        self._rotation.refresh(self._window, turn.drawing)
+        own = version.kept
+        if version.graph is None:
+            own = [self._clock.empty_like(t) for t in (*self._made_like, *self._made_like)]
+        mine = {t.untyped_storage().data_ptr() for n in self._window for t in self._inputs(n)}
         for tensor in own:
-            if tensor.untyped_storage().data_ptr() not in inputs:
-                self._torch.empty(0, dtype=self._torch.uint8, device=tensor.device).set_(
-                    tensor.untyped_storage()
-                ).fill_(0xFF)
+            storage = tensor.untyped_storage()
+            if storage.nbytes() and storage.data_ptr() not in mine:
+                poison(flat(self._clock, tensor))
+        del own
+        if self._flushed is not None:
+            self._clock.total(self._flushed)
 
-    def _timed(self, calls: Callable[[], None]) -> float:
-        """Microseconds of the device between two events around what `calls` queues."""
-        cuda = self._torch.cuda
-        start, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
-        if self._wait_us:
-            # In cycles, at about 2 GHz; a little too long is harmless.
-            cuda._sleep(int((self._wait_us + QUEUE_US) * 2000))
-        start.record()
-        calls()
-        end.record()
-        end.synchronize()
-        return float(start.elapsed_time(end)) * 1e3
+    def _inputs(self, number: int) -> list[Any]:
+        return outputs(values(self._rotation.sets[number]))
+
+    def _draw_position(self) -> int:
+        return self._secret.randrange(len(self._window))
+
+    def _lengthen(self, *, is_last: bool) -> None:
+        """The device had nothing to wait for: the reading holds the host's time too."""
+        self.n_late += 1
+        if is_last or self._wait_us >= MAX_WAIT_US:
+            self._tolerates_late = True
+            self.notes.append(
+                "the launcher waits for the device, so samples hold the host's time too"
+            )
+        self._wait_us = min(MAX_WAIT_US, 1.5 * self._wait_us + QUEUE_US)
+
+    # ---- graphs -----------------------------------------------------------------------
+
+    def _capture(self, version: _Version) -> None:
+        version.position = self._draw_position()
+        version.graph = None
+        calls = self._calls(version)
+        version.graph = self._clock.capture(calls)
+
+    def _try_capture(self) -> str | None:
+        """One sentence on why a version cannot be captured, or None."""
+        try:
+            for version in self._versions.values():
+                self._rotation.refresh(self._window, 0)
+                self._clock.beside(self._calls(version))
+                self._capture(version)
+        except Exception as error:
+            for version in self._versions.values():
+                version.graph, version.kept = None, []
+            self._clock.synchronize()
+            lines = str(error).strip().splitlines() or [""]
+            return f"no device graph: {type(error).__name__}: {lines[0][:160]}"
+        return None
+
+    def _rough_graph_us(self, version: _Version, n: int) -> float:
+        wait = min(500.0, HOST_SPREAD * self._replay_us(version) + QUEUE_US)
+        return self._rough(version.graph.replay, n, wait)
+
+    def _rough_us(self, run: Run, n: int, wait_us: float) -> float:
+        return self._rough(self._calls(_Version(run, position=-1)), n, wait_us)
+
+    def _rough(self, calls: Callable[[], None], n: int, wait_us: float) -> float:
+        readings = []
+        for drawing in range(5):
+            self._rotation.refresh(self._window, drawing)
+            readings.append(self._clock.timed(calls, wait_us=wait_us).us)
+        return statistics.median(readings) / n
+
+    def _host_us(self, version: _Version) -> float:
+        calls = self._calls(_Version(version.run, position=-1))
+        readings = []
+        for drawing in range(3):
+            self._rotation.refresh(self._window, drawing)
+            readings.append(self._clock.host_us(calls))
+        return min(readings) / len(self._window)
+
+    def _replay_us(self, version: _Version) -> float:
+        """The second time: the first launch of a graph also sends it to the device."""
+        for drawing in range(2):
+            self._rotation.refresh(self._window, drawing)
+            us = self._clock.host_us(version.graph.replay)
+        return us
 
     # ---- after the clock --------------------------------------------------------------
 
-    def _check(self) -> None:
-        """Compares what the last timed sample left behind with the original's outputs."""
-        number, made = self._latest
-        visible = self._visible(made, self._sets[number])
-        for i, (got, want) in enumerate(zip(visible, self._expected[number])):
-            _compare(self._torch, i, got, want)
+    def _check(self, version: _Version, turn: Turn) -> None:
+        """Compares what one call of the sample left behind with what it must have."""
+        rotation, position = self._rotation, version.position
+        drawing = rotation.drawing_of(position, turn.drawing)
+        left = _left(version.kept, rotation.sets[self._window[position]])
+        wanted = self._expected[drawing]
+        if len(left) != len(wanted):
+            raise DiffersError(f"a call leaves {len(left)} tensors instead of {len(wanted)}")
+        for i, (got, want) in enumerate(zip(left, wanted)):
+            compare(self._clock, i, got, want)
 
 
-def _values(inputs: Any) -> Any:
-    return list(inputs.values()) if isinstance(inputs, dict) else inputs
+def poison(storage: Any) -> None:
+    """All bits set: NaN for floats, so that what a version leaves out does not look done."""
+    storage.fill_(-1 if storage.dtype.is_signed else 255)
 
 
-def _equal(torch: Any, a: Any, b: Any) -> bool:
-    return a.shape == b.shape and bool(
-        torch.equal(a.contiguous().view(torch.uint8), b.detach().contiguous().view(torch.uint8))
-    )
+def _left(made: list[Any], inputs: Any) -> list[Any]:
+    """All that a call leaves behind: what it returned, then its inputs as they are now."""
+    return [*made, *outputs(values(inputs))]
 
 
-def _compare(torch: Any, number: int, got: Any, want: Any) -> None:
-    """Loose on purpose: rounding is the tests' business, a skipped computation is ours."""
+def judge_after(after_us: dict[int, float], sample_us: float) -> None:
+    """Raises `CheatedError` where the candidate's work outlives its clock, the original's not."""
+    original, candidate = after_us.get(0, 0.0), after_us.get(1, 0.0)
+    beyond = candidate - original
+    if beyond > max(WORK_AFTER_US, WORK_AFTER_SHARE * sample_us):
+        raise CheatedError(
+            "work after the clock",
+            f"after the clock had stopped the device went on for {candidate:.0f} us in the median"
+            f" sample, with the original for {original:.0f} us: work on another stream that the"
+            " launcher does not wait for",
+        )
+
+
+def compare(clock: Clock, number: int, got: Any, want: Any) -> None:
+    """Loose on purpose: rounding is the tests' business, a skipped computation is ours.
+    Raises `DiffersError`."""
+    if type(got) is not type(want):
+        raise DiffersError(
+            f"output {number} is a {type(got).__name__} instead of a {type(want).__name__}"
+        )
     if got.shape != want.shape or got.dtype != want.dtype:
         raise DiffersError(
             f"output {number} is {got.dtype}{list(got.shape)} instead of "
@@ -306,9 +409,9 @@ def _compare(torch: Any, number: int, got: Any, want: Any) -> None:
     a, b = got.detach().double(), want.double()
     coarse = want.dtype.is_floating_point and want.dtype.itemsize <= 2
     tolerance = 0.0 if exact else (0.05 if coarse else 0.01)
-    finite = torch.isfinite(b)
+    finite = clock.isfinite(b)
     scale = float(b[finite].abs().mean()) if bool(finite.any()) else 0.0
-    close = torch.isclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+    close = clock.isclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
     if not bool(close.all()):
         share = 100.0 * float((~close).double().mean())
         raise DiffersError(f"output {number} differs in {share:.3g} % of its elements")

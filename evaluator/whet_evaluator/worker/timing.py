@@ -12,79 +12,108 @@ import platform
 import subprocess
 from typing import Any
 
-from . import hardware, importing, overlay, replay, sampling
+from . import hardware, importing, overlay, replay, vitals
+from .clock import Clock
+from .measure import Order, measure
 from .protocol import to_json
 from .records import Case
+from .sampling import CheatedError, DiffersError
 from .versions import load_versions
 
+DEADLINE_SHARE = 0.5
 _CLOCKS = (
     "driver_version,clocks.sm,clocks.mem,clocks.max.sm,temperature.gpu,power.draw,mig.mode.current"
 )
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """`{cases, environment, not_timed, differs}`; `differs` has a sentence for each case
-    whose timed outputs were wrong. `job["original"]` is a file with the original's text."""
-    overlay.install(job)
+    """`{cases, environment, not_timed, differs, cheated}`; `differs` has a sentence for each
+    case whose timed outputs were wrong, `cheated` is `{reason, detail}` or None.
+    `job["original"]` is a file with the original's text."""
     import torch
 
-    environment = describe_environment(torch)
+    clock = Clock(torch)  # before anything of the user is imported
+    overlay.install(job)
+    stage = _Stage(job, torch, clock)
     try:
         versions = load_versions(job)
     except Exception as error:
         trace = importing.trimmed_trace(error, job["unit_file"])
-        reason = f"the versions could not be loaded side by side: {trace.splitlines()[-1]}"
-        return _answer([], environment, [reason], [])
+        stage.not_timed.append(
+            f"the versions could not be loaded side by side: {trace.splitlines()[-1]}"
+        )
+        return stage.answer()
+    clock.open()
     found = replay.cases(job, versions, "cuda")
-    timed: list[Case] = []
-    differs: list[str] = []
+    stage.not_timed += found.not_timed
     for number, case in enumerate(found.replays):
-        _time_case(job, torch, case, number, (timed, found.not_timed, differs))
-    environment |= {f"{name} after": value for name, value in _clocks().items()}
-    return _answer(timed, environment, found.not_timed, differs)
+        stage.time(case, number, len(found.replays))
+        if stage.cheated is not None:
+            break
+    return stage.answer()
 
 
-def _time_case(
-    job: dict[str, Any],
-    torch: Any,
-    case: replay.Replay,
-    number: int,
-    into: tuple[list[Case], list[str], list[str]],
-) -> None:
-    timed, not_timed, differs = into
-    seed = int(job["seed"]) + 1000 * number
-    n_rounds = int(job["rounds"])
+class _Stage:
+    """What a timing stage has found so far."""
 
-    def on_round(done: int) -> None:
-        job["progress"](case.name, done, n_rounds)
+    def __init__(self, job: dict[str, Any], torch: Any, clock: Clock) -> None:
+        self._job = job
+        self._torch = torch
+        self._clock = clock
+        self._began = clock.now()
+        self._vitals = vitals.Vitals(vitals.reader(_uuid(torch)))
+        self._environment = describe_environment(torch)
+        self._timed: list[Case] = []
+        self._differs: list[str] = []
+        self.not_timed: list[str] = []
+        self.cheated: CheatedError | None = None
 
-    try:
-        samples = sampling.take(
-            torch,
-            case,
-            seed=seed,
-            n_rounds=n_rounds,
-            n_pairs=int(job["pairs"]),
-            cache_bytes=_cache_bytes(torch),
+    def time(self, case: replay.Replay, number: int, n_cases: int) -> None:
+        """Times one of `n_cases`; what goes wrong is noted, not raised."""
+
+        def on_round(done: int, total: int) -> None:
+            self._job["progress"](case.name, done, total)
+
+        order = Order(
+            seed=int(self._job["seed"]) + 1000 * number,
+            n_rounds=int(self._job["rounds"]),
+            n_pairs=int(self._job["pairs"]),
+            cache_bytes=cache_bytes(self._torch),
+            own_file=self._job["unit_file"],
             on_round=on_round,
+            disturbance=self._vitals.disturbance,
+            may_go_on=lambda seconds: self._may_go_on(seconds, n_cases - number),
         )
-    except sampling.DiffersError as difference:
-        differs.append(f"{case.name}: {difference}")
-    except Exception as error:
-        reason = importing.trimmed_trace(error, job["unit_file"]).splitlines()[-1]
-        not_timed.append(f"{case.name}: {reason}")
-    else:
-        timed.append(
-            Case(
-                name=case.name,
-                method=samples.method,  # type: ignore[arg-type]
-                state=samples.state,  # type: ignore[arg-type]
-                seed=seed,
-                rounds=tuple(map(tuple, samples.rounds)),
-                control=tuple(map(tuple, samples.control)),
-            )
-        )
-    torch.cuda.empty_cache()
+        try:
+            self._timed.append(measure(self._clock, case, order))
+        except DiffersError as difference:
+            self._differs.append(f"{case.name}: {difference}")
+        except CheatedError as cheat:
+            self.cheated = CheatedError(cheat.reason, f"{case.name}: {cheat.detail}")
+        except Exception as error:
+            reason = importing.trimmed_trace(error, self._job["unit_file"]).splitlines()[-1]
+            self.not_timed.append(f"{case.name}: {reason}")
+        self._torch.cuda.empty_cache()
+
+    def _may_go_on(self, seconds: float, n_left: int) -> bool:
+        """Further rounds may take this case's share of half the stage's time."""
+        left = DEADLINE_SHARE * float(self._job["deadline_s"]) - (self._clock.now() - self._began)
+        return seconds < left / max(1, n_left)
+
+    def answer(self) -> dict[str, Any]:
+        environment = self._environment
+        environment |= {f"{name} after": value for name, value in _clocks().items()}
+        if self._vitals.are_readable:
+            low, high = min(self._vitals.sm_mhz), max(self._vitals.sm_mhz)
+            environment["clocks between rounds"] = f"{low} to {high} MHz"
+        cheated = self.cheated
+        return {
+            "cases": to_json(self._timed),
+            "environment": environment,
+            "not_timed": self.not_timed,
+            "differs": self._differs,
+            "cheated": cheated and {"reason": cheated.reason, "detail": cheated.detail},
+        }
 
 
 def describe_environment(torch: Any) -> dict[str, str]:
@@ -117,7 +146,11 @@ def device_arch(torch: Any, index: int) -> str:
     return f"sm_{major}{minor}"
 
 
-def _cache_bytes(torch: Any) -> int:
+def _uuid(torch: Any) -> str:
+    return str(getattr(torch.cuda.get_device_properties(0), "uuid", ""))
+
+
+def cache_bytes(torch: Any) -> int:
     """The table's last-level cache (MI300X reports only its small L2), else what is reported."""
     arch = device_arch(torch, 0)
     reported = int(getattr(torch.cuda.get_device_properties(0), "L2_cache_size", 0))
@@ -136,14 +169,3 @@ def _clocks() -> dict[str, str]:
         return {}
     values = [value.strip() for value in done.stdout.splitlines()[0].split(",")]
     return dict(zip(_CLOCKS.split(","), values))
-
-
-def _answer(
-    timed: list[Case], environment: dict[str, str], not_timed: list[str], differs: list[str]
-) -> dict[str, Any]:
-    return {
-        "cases": to_json(timed),
-        "environment": environment,
-        "not_timed": not_timed,
-        "differs": differs,
-    }
