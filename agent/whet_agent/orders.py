@@ -118,6 +118,11 @@ def _tests(
     return loaded.settings.tests or find_tests(root, path, kernel, text)
 
 
+def require_target(loaded: Loaded, name: str | None) -> None:
+    """Raises `UserError` for a target that the settings do not name."""
+    _target(loaded, name)
+
+
 def untrusted(root: Path) -> str:
     """Why nothing of this folder is run, with the cure."""
     return f"{root} is not trusted, and Whet would run its tests; {HOW_TO_TRUST}."

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import doubling
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 WHET = Path(sys.executable).with_name("whet")
@@ -101,6 +105,16 @@ def empty(tmp_path: Path, home: Path) -> Project:
     root = tmp_path / "project"
     root.mkdir()
     (root / "pyproject.toml").write_text("[project]\nname = 'kernels'\nversion = '0'\n")
+    project = Project(root, home)
+    project.whet("trust")
+    return project
+
+
+@pytest.fixture(scope="module")
+def doubling_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small project of `doubling`, trusted, for all tests of one file."""
+    home, root = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("project")
+    doubling.write(root)
     project = Project(root, home)
     project.whet("trust")
     return project

@@ -12,6 +12,9 @@ from rich.markup import escape
 from rich.status import Status
 
 from whet_agent.app import App
+from whet_agent.compare import Order
+from whet_agent.compare import compare as judge_edit
+from whet_agent.compare_words import comparison_json, exit_status, page_of
 from whet_agent.verify import Verification
 from whet_agent.verify import verify as repeat_evidence
 from whet_evaluator.evaluation import Progress
@@ -34,6 +37,20 @@ async def verify(app: App, run: str, *, repeat: bool, as_json: bool, console: Co
             console.print(f"  {word} {escape(check.sentence)}", soft_wrap=True)
         console.print(f"[bold]{escape(found.sentence)}[/]", soft_wrap=True)
     return 0 if found.holds else 1
+
+
+async def compare(app: App, order: Order, *, as_json: bool, console: Console) -> int:
+    """The evidence as markdown on standard output; status by verdict."""
+    try:
+        with _progress(Console(stderr=True, highlight=False), quiet=as_json) as on_progress:
+            found = await judge_edit(app, order, on_progress=on_progress)
+    finally:
+        await app.close()
+    if as_json:
+        _print_json(comparison_json(found))
+    else:
+        console.print(page_of(found), markup=False, soft_wrap=True, end="")
+    return exit_status(found)
 
 
 def _verification_json(found: Verification) -> dict[str, Any]:

@@ -17,7 +17,10 @@ from rich.console import Console
 
 from whet_agent.app import App
 from whet_agent.commandline import commands, judging
+from whet_agent.compare import Order
 from whet_agent.project import Selector, UserError, project_root
+from whet_agent.revisions import UsageError, load_version
+from whet_agent.source.codebase import load_text
 from whet_agent.task import Goal
 
 cli = typer.Typer(
@@ -42,8 +45,10 @@ def main() -> None:
     """Entry of the console script, for everything but `serve`."""
     try:
         cli()
+    except UsageError as error:
+        _fail(error, status=2)
     except UserError as error:
-        _fail(error)
+        _fail(error, status=1)
 
 
 @cli.command()
@@ -172,6 +177,36 @@ def verify(
 
 
 @cli.command()
+def compare(
+    selector: KernelArgument,
+    *,
+    against: Annotated[str, typer.Option(metavar="REV|FILE", help="The original.")],
+    also: Annotated[
+        list[str] | None, typer.Option(metavar="TARGET", help="A further target, or gfx942, ...")
+    ] = None,
+    target: TargetOption = None,
+    tests: Tests = None,
+    trust: Trust = False,
+    json_: Json = False,
+) -> None:
+    """Judge your own edit: the file as it is against another version of it.
+
+    Status 0: correct and not slower. 1: wrong or slower, or it could not be judged. 2: usage.
+    """
+    try:
+        chosen = Selector.parse(selector)
+    except UserError as error:
+        raise UsageError(str(error)) from None
+    app = _load(chosen.path, target=target, trust=trust)
+    order = Order(
+        path=chosen.path, kernel=chosen.kernel, original=load_version(chosen.path, against),
+        text=load_text(chosen.path), tests=_node_ids(tests or [], app.root), target=target,
+        also=tuple(also or ()),
+    )  # fmt: skip
+    _await(judging.compare(app, order, as_json=json_, console=_console()))
+
+
+@cli.command()
 def doctor(*, target: TargetOption = None, json_: Json = False) -> None:
     """Prove each step: settings, trust, Python, torch, triton, GPU, compiler, key."""
     from whet_agent.commandline import doctor as checks
@@ -228,9 +263,9 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def _fail(error: UserError) -> NoReturn:
+def _fail(error: UserError, *, status: int) -> NoReturn:
     Console(stderr=True, highlight=False).print(f"whet: {error}", markup=False, soft_wrap=True)
-    sys.exit(1)
+    sys.exit(status)
 
 
 __all__ = ["main"]
