@@ -1,0 +1,198 @@
+"""Every bug and every rewrite through the real evaluator, unit by unit.
+
+A bug is asked of twice: of the user's tests alone, and of the generated cases alone (no
+node is named, so the cascade has no stage "tests"). A rewrite goes through everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from patches import PROJECTS, UNITS, Bug, Patch, Rewrite, Unit, copy_projects, patched
+
+from whet_evaluator.client import WorkerEvaluator
+from whet_evaluator.evaluation import Candidate, Progress, Target, Workspace
+from whet_evaluator.worker import records
+from whet_evaluator.worker.protocol import Limits
+
+T = TypeVar("T", Bug, Rewrite)
+SEED = 20260
+
+
+@dataclass(frozen=True, kw_only=True)
+class BugFound:
+    """What became of a bug. Empty strings stand for "not found"."""
+
+    bug: Bug
+    by_tests: str
+    by_cases: str
+    """The failing case, or how the candidate died."""
+    as_change: str = ""
+    """Named as a behaviour change outside the contract, where it was not rejected."""
+
+    @property
+    def is_found(self) -> bool:
+        return bool(self.by_cases or self.as_change)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewriteJudged:
+    """`rejected` is empty where it was accepted."""
+
+    rewrite: Rewrite
+    rejected: str
+    changes: tuple[str, ...] = ()
+
+
+OnJudged = Callable[[BugFound | RewriteJudged], None]
+
+
+async def judge(
+    patches: Sequence[Patch],
+    *,
+    python: str = sys.executable,
+    arch: str = "sm_90",
+    differential_s: float,
+    on_judged: OnJudged,
+) -> records.Facts:
+    """Judges each patch once, in order, on one worker. Seconds bound one candidate's cases."""
+    facts = None
+    with tempfile.TemporaryDirectory(prefix="whet-corpus-") as folder:
+        projects = copy_projects(Path(folder))
+        limits = Limits(differential_s=differential_s)
+        async with WorkerEvaluator(Target(python=python, arch=arch)) as evaluator:
+            for unit in units_of(patches):
+                facts = await evaluator.open(Workspace(root=projects[unit.project], limits=limits))
+                recorded = await evaluator.record(unit.reference, (unit.tests,), _silent)
+                for patch in patches:
+                    if patch.unit == unit.name:
+                        on_judged(await _judged(evaluator, unit, recorded, patch))
+    assert facts is not None
+    return facts
+
+
+def units_of(patches: Iterable[Patch]) -> list[Unit]:
+    return [UNITS[name] for name in dict.fromkeys(patch.unit for patch in patches)]
+
+
+async def _judged(
+    evaluator: WorkerEvaluator, unit: Unit, recorded: records.Recorded, patch: Patch
+) -> BugFound | RewriteJudged:
+    nodes = tuple(test.nodeid for test in recorded.tests if test.outcome == "passed")
+    assert nodes, (unit.name, recorded.tests)
+    if isinstance(patch, Rewrite):
+        verdict = await evaluator.evaluate(_candidate(unit, recorded, patch, nodes), _silent)
+        return RewriteJudged(rewrite=patch, rejected=rejection(verdict), changes=_changes(verdict))
+    by_tests = await _red(evaluator, unit, nodes, patch)
+    verdict = await evaluator.evaluate(_candidate(unit, recorded, patch, ()), _silent)
+    changes = _changes(verdict)
+    return BugFound(
+        bug=patch, by_tests=by_tests, by_cases=rejection(verdict),
+        as_change=changes[0] if changes else "",
+    )  # fmt: skip
+
+
+def _candidate(
+    unit: Unit, recorded: records.Recorded, patch: Patch, nodes: tuple[str, ...]
+) -> Candidate:
+    return Candidate(
+        unit=unit.reference, text=patched(patch), nodes=nodes, launches=recorded.launches,
+        seed=SEED, timed=False,
+    )  # fmt: skip
+
+
+async def _red(evaluator: WorkerEvaluator, unit: Unit, nodes: tuple[str, ...], bug: Bug) -> str:
+    """How many of the user's tests the bug turns red; empty where they all stay green."""
+    changed = records.UnitRef(
+        path=unit.path, kernels=unit.reference.kernels, launchers=unit.reference.launchers,
+        text=patched(bug),
+    )  # fmt: skip
+    candidate = Candidate(
+        unit=unit.reference, text=changed.text, nodes=nodes, launches=(), seed=SEED, timed=False
+    )
+    verdict = await evaluator.evaluate(candidate, _silent)
+    match verdict:
+        case records.Failed(cases=cases):
+            return f"{len(cases)} of {len(nodes)}"
+        case records.Correct() | records.Differs():
+            return ""
+        case _:
+            return type(verdict).__name__
+
+
+def rejection(verdict: records.WorkerVerdict) -> str:
+    """One phrase: the case that told a candidate from the original. Empty where none did."""
+    match verdict:
+        case records.Correct():
+            return ""
+        case records.Differs():
+            hard = [one.name for one in verdict.found if one.status == "differs"]
+            return hard[0] if hard else verdict.cases[0]
+        case records.Failed(cases=cases):
+            return f"test {cases[0].nodeid}"
+        case records.Broken(trace=trace):
+            return f"does not compile: {trace.strip().splitlines()[-1]}"
+        case records.Crashed(stage=stage, how=how):
+            return f"crashed in {stage}: {how}"
+        case _:
+            return f"{type(verdict).__name__}: {verdict}"
+
+
+def _changes(verdict: records.WorkerVerdict) -> tuple[str, ...]:
+    if isinstance(verdict, records.Correct) and verdict.differential is not None:
+        return verdict.differential.behaviour_changes
+    return ()
+
+
+def differences_by_torch(patches: Iterable[Patch]) -> dict[str, str | None]:
+    """What an independent check by torch says of each patch: a difference, or None for right."""
+    with tempfile.TemporaryDirectory(prefix="whet-truth-") as scratch:
+        jobs = [
+            {
+                "name": patch.name, "unit": patch.unit, "path": UNITS[patch.unit].path,
+                "text": patched(patch), "project": str(PROJECTS[UNITS[patch.unit].project]),
+                "scratch": scratch,
+            }
+            for patch in patches
+        ]  # fmt: skip
+        ran = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("truth.py"))],
+            input=json.dumps(jobs), text=True, stdout=subprocess.PIPE, check=True,
+        )  # fmt: skip
+    found: dict[str, str | None] = json.loads(ran.stdout)
+    return found
+
+
+def in_parallel(patches: Sequence[T], n_workers: int) -> list[list[T]]:
+    """The patches dealt out by unit, so that each unit is recorded once."""
+    shares: list[list[T]] = [[] for _ in range(n_workers)]
+    for unit in units_of(patches):
+        smallest = min(shares, key=len)
+        smallest += [patch for patch in patches if patch.unit == unit.name]
+    return [share for share in shares if share]
+
+
+async def judge_all(
+    patches: Sequence[Patch], *, n_workers: int, python: str, differential_s: float,
+    on_judged: OnJudged,
+) -> records.Facts:  # fmt: skip
+    """As `judge`, on several workers at once."""
+    facts = await asyncio.gather(
+        *(
+            judge(share, python=python, differential_s=differential_s, on_judged=on_judged)
+            for share in in_parallel(list(patches), n_workers)
+        )
+    )
+    return facts[0]
+
+
+def _silent(progress: Progress) -> None:
+    del progress
