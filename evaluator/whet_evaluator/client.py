@@ -124,7 +124,8 @@ class WorkerEvaluator:
             lambda id_: protocol.Evaluate(
                 id=id_, unit=candidate.unit, text=candidate.text, nodes=candidate.nodes,
                 launches=candidate.launches, seed=candidate.seed, fresh=fresh,
-                timed=candidate.timed,
+                timed=candidate.timed, differences=candidate.differences,
+                references=dict(candidate.references),
             ),
             on_progress,
         )  # fmt: skip

@@ -15,6 +15,7 @@ from whet_evaluator.worker.protocol import Limits
 from whet_evaluator.worker.records import (
     Collected,
     CompileReport,
+    Differences,
     Facts,
     Launch,
     Recorded,
@@ -82,6 +83,10 @@ class Candidate:
     seed: int
     timed: bool = True
     """False where speed is not asked for, and the original's outputs are no reference: `fix`."""
+    differences: Differences = "contract"
+    """Which differences from the original in generated cases are fatal."""
+    references: Mapping[str, str] = field(default_factory=dict)
+    """Launcher to `file.py::function`, which the user trusts more than the original."""
 
 
 @dataclass(frozen=True, slots=True)

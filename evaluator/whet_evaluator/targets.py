@@ -14,9 +14,10 @@ import io
 import re
 import shlex
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Target
@@ -80,14 +81,22 @@ def bundle() -> bytes:
     """The worker package as a zip named `whet_worker`: the same bytes for the same sources."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        folder = resources.files("whet_evaluator.worker")
-        sources = {item.name: item for item in folder.iterdir() if item.name.endswith(".py")}
+        sources = dict(_sources(resources.files("whet_evaluator.worker"), ""))
         for name in sorted(sources):
             entry = zipfile.ZipInfo(f"{PACKAGE}/{name}", date_time=_BUNDLE_DATE)
             entry.external_attr = 0o600 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, sources[name].read_bytes())
     return buffer.getvalue()
+
+
+def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    """Every Python file of the worker's package and its packages, by relative path."""
+    for item in folder.iterdir():
+        if item.name.endswith(".py"):
+            yield prefix + item.name, item
+        elif item.is_dir() and item.joinpath("__init__.py").is_file():
+            yield from _sources(item, f"{prefix}{item.name}/")
 
 
 def greeting() -> bytes:

@@ -87,7 +87,8 @@ def test_bundle_is_deterministic_and_complete():
     assert targets.bundle() == first
     names = zipfile.ZipFile(io.BytesIO(first)).namelist()
     folder = Path(targets.__file__).parent / "worker"
-    assert names == sorted(f"whet_worker/{file.name}" for file in folder.glob("*.py"))
+    files = (file.relative_to(folder).as_posix() for file in folder.rglob("*.py"))
+    assert names == sorted(f"whet_worker/{file}" for file in files)
 
 
 @settings(max_examples=25, deadline=None)

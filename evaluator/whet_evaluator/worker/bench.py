@@ -7,6 +7,7 @@ returns how it ended.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import platform
 import socket
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import environment, isolation
+from .differential.bank import Bank
 from .glue import DriverGlue
 from .lanes import Lane, Lanes
 from .orders import Stand, Where, bare_uuid
@@ -48,6 +50,7 @@ class Bench:
         self._env = env
         self._isolation = isolation.Isolation(landlock=False, network=False)
         self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": 1, "gpu_timing": 1})
+        self.bank = Bank(os.path.join(home, "bank"))
         self._zygotes: dict[bool, asyncio.Task[Zygote]] = {}
         self._glue = DriverGlue(os.path.join(home, "glue"))
         self._n_orders = 0
@@ -109,6 +112,16 @@ class Bench:
         """After a stage that ran nothing but code of the user's own, or ours."""
         self._glue.harvest(where.scratch.triton_cache)
 
+    def place_empty(self) -> Where:
+        """A tree without any project in it. `remove` it afterwards."""
+        return Where(new_scratch(self._home), None, self._home)
+
+    def files_digest(self, besides: str) -> str:
+        """Of the project's files as opened, but for the one at path `besides`."""
+        assert self.project is not None
+        rows = sorted((f.path, f.sha256) for f in self.project.files if f.path != besides)
+        return hashlib.sha256(repr(rows).encode()).hexdigest()
+
     def remove(self, where: Where) -> None:
         remove_tree(where.scratch.folder)
 
@@ -124,7 +137,8 @@ class Bench:
             lane, device.uuid if device else None, lambda text: on_progress(text, 0, 0)
         ):
             started = time.monotonic()
-            order = self._order(job, where, mode, device, self.limits.stage_s)
+            deadline_s = min(self.limits.stage_s, float(job.get("deadline_s", "inf")))
+            order = self._order(job, where, mode, device, deadline_s)
             end = await self._carry_out(order, zygote, on_progress, interpret=interpret)
             return end, time.monotonic() - started
 

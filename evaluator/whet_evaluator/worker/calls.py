@@ -22,7 +22,8 @@ from . import overlay
 MAX_CALLS = 200
 MAX_VALUES = 4096
 """Integer tensors up to this many elements keep their values: they are often indices."""
-
+MAX_SAMPLED = 1 << 16
+"""Of longer float tensors every k-th element is looked at."""
 
 _unit_modules: set[str] = set()
 
@@ -130,11 +131,18 @@ class CallRecorder:
 
     def _note(self, call: dict[str, Any]) -> None:
         """After it: a call that raised is nothing to replay."""
-        key = json.dumps(call, sort_keys=True)
+        key = json.dumps(_without_facts(call), sort_keys=True)
         if key in self._seen:
             self._seen[key]["count"] += 1
         elif len(self._seen) < MAX_CALLS:
             self._seen[key] = {**call, "nodeid": self._nodeid(), "count": 1}
+
+
+def _without_facts(value: Any) -> Any:
+    """The call without what differs each time random floats are drawn."""
+    if isinstance(value, dict):
+        return {k: _without_facts(v) for k, v in value.items() if k != "floats"}
+    return [_without_facts(item) for item in value] if isinstance(value, list) else value
 
 
 def _reached(module: types.ModuleType, dotted: str) -> Any:
@@ -198,6 +206,8 @@ def _encode_tensor(tensor: Any, storages: dict[int, int]) -> dict[str, Any]:
         "dtype": str(tensor.dtype).removeprefix("torch."),
         "requires_grad": tensor.requires_grad,
     }
+    if str(tensor.device) == "cpu":
+        described["device"] = "cpu"
     whole = not tensor.dtype.is_floating_point and not tensor.dtype.is_complex
     if whole and tensor.numel():
         plain = tensor.detach().to(torch.int64)
@@ -205,19 +215,49 @@ def _encode_tensor(tensor: Any, storages: dict[int, int]) -> dict[str, Any]:
             described["values"] = plain.reshape(-1).tolist()
         else:
             described["range"] = [int(plain.min()), int(plain.max())]
+    elif tensor.dtype.is_floating_point and tensor.numel():
+        described["floats"] = _float_facts(torch, tensor.detach())
     return described
+
+
+def _float_facts(torch: Any, tensor: Any) -> dict[str, Any]:
+    """What kind of values these are, from up to `MAX_SAMPLED` of them."""
+    flat = tensor.reshape(-1)
+    sampled = flat[:: max(1, flat.numel() // MAX_SAMPLED)].to("cpu", torch.float64)
+    finite = sampled[torch.isfinite(sampled)]
+    if not finite.numel():
+        constant = "nan" if bool(sampled.isnan().any()) else repr(float(sampled[0]))
+        return {"constant": constant, "finite": False}
+    return {
+        "low": float(finite.min()),
+        "high": float(finite.max()),
+        "typical": float(finite.abs().median()),
+        "finite": finite.numel() == sampled.numel(),
+    }
 
 
 class UnreplayableError(ValueError):
     """The recorded call holds a value that cannot be rebuilt; `str()` names its type."""
 
 
-def decode(  # noqa: PLR0911 - a table of types
-    encoded: Any, storages: dict[int, Any], device: str, generator: Any
-) -> Any:
+def decode(encoded: Any, storages: dict[int, Any], device: str, generator: Any) -> Any:
     """The inverse of `encode`, floats drawn anew from `generator` (a CPU generator).
 
     `storages` maps numbers to the tensors rebuilt so far. Raises `UnreplayableError`.
+    """
+
+    def tensor(described: dict[str, Any]) -> Any:
+        return _decode_tensor(described, storages, device, generator)
+
+    return rebuilt(encoded, tensor, device)
+
+
+def rebuilt(  # noqa: PLR0911 - a table of types
+    encoded: Any, tensor: Callable[[dict[str, Any]], Any], device: str
+) -> Any:
+    """The value that was encoded, tensors as `tensor` makes them from their description.
+
+    Raises `UnreplayableError`.
     """
     import torch
 
@@ -226,24 +266,40 @@ def decode(  # noqa: PLR0911 - a table of types
         return content
     if kind == "float":
         return float(content)
-    if kind in {"list", "tuple"}:
-        items = [decode(item, storages, device, generator) for item in content]
-        return items if kind == "list" else tuple(items)
+    if kind in {"list", "tuple", "set"}:
+        items = [rebuilt(item, tensor, device) for item in content]
+        return {"list": list, "tuple": tuple, "set": set}[kind](items)
     if kind == "dict":
-        return {k: decode(v, storages, device, generator) for k, v in content.items()}
-    if kind == "set":
-        return {decode(item, storages, device, generator) for item in content}
+        return {k: rebuilt(v, tensor, device) for k, v in content.items()}
     if kind == "object":
-        items = content["state"].items()
-        state = {k: decode(v, storages, device, generator) for k, v in items}
+        state = {k: rebuilt(v, tensor, device) for k, v in content["state"].items()}
         return Rebuilt(content["class"], state)
     if kind == "dtype":
         return getattr(torch, content)
     if kind == "device":
         return torch.device(content if content == "cpu" else device)
     if kind == "tensor":
-        return _decode_tensor(content, storages, device, generator)
+        return tensor(content)
     raise UnreplayableError(f"an argument of type {content}")
+
+
+def bound_to(
+    module: types.ModuleType | None, args: list[Any], kwargs: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Rebuilt arguments for one version: objects become instances of `module`'s classes."""
+
+    def bound(value: Any) -> Any:
+        if isinstance(value, Rebuilt):
+            if module is None:
+                raise UnreplayableError(f"an object of class {value.qualname}")
+            return Rebuilt(value.qualname, bound(value.state)).of(module)
+        if isinstance(value, (list, tuple, set)) and type(value) in {list, tuple, set}:
+            return type(value)(bound(item) for item in value)
+        if isinstance(value, dict):
+            return {key: bound(item) for key, item in value.items()}
+        return value
+
+    return [bound(a) for a in args], {k: bound(a) for k, a in kwargs.items()}
 
 
 def _decode_tensor(
@@ -255,7 +311,8 @@ def _decode_tensor(
     number = described["storage"]
     if number not in storages:
         n = max(1, described["storage_bytes"] // dtype.itemsize)
-        storages[number] = _fresh(described, n, dtype, generator).to(device)
+        where = "cpu" if described.get("device") == "cpu" else device
+        storages[number] = _fresh(described, n, dtype, generator).to(where)
     base = storages[number]
     if base.dtype != dtype:
         base = base.view(dtype)

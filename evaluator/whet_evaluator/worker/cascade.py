@@ -170,9 +170,7 @@ class Work:
         return await suite.check(calls, to_json(request.launches), tested["launches"])
 
     def _means(self, unit: UnitRef) -> Means:
-        async def run(
-            job: dict[str, Any], where: Where, mode: Mode, *, trusted: bool
-        ) -> StageEnd:
+        async def run(job: dict[str, Any], where: Where, mode: Mode, *, trusted: bool) -> StageEnd:
             fresh = False if trusted else None
             return await self._run(job["stage"], job, where, mode, name="differ", fresh=fresh)
 
@@ -185,7 +183,7 @@ class Work:
             budget_s=self._bench.limits.differential_s,
         )
 
-    async def _time(
+    async def _time(  # noqa: PLR0911 - a table of ends
         self, request: Evaluate, where: Where, tested: dict[str, Any]
     ) -> records.Timing | records.Untimed | WorkerVerdict:
         if not request.timed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter as Counter_
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -36,6 +37,7 @@ class Recorder:
         self._tuning = 0
         self._seen: dict[Any, dict[str, Any]] = {}
         self._kernels: dict[str, list[str]] = {}
+        self._n_launches: Counter_[tuple[str, str]] = Counter_()
         self._counter = Counter() if self._detailed and self._interpreted else None
         self.calls = CallRecorder(self._unit_file, self._launchers, lambda: self._nodeid)
 
@@ -63,6 +65,10 @@ class Recorder:
     def kernels_of(self, nodeid: str) -> tuple[str, ...]:
         """Kernels of the unit that the test launched, in order of first launch."""
         return tuple(self._kernels.get(nodeid, ()))
+
+    def n_launches(self, nodeid: str) -> dict[str, int]:
+        """How often the test launched each kernel of the unit."""
+        return {name: n for (node, name), n in self._n_launches.items() if node == nodeid}
 
     def launches(self) -> list[Launch]:
         return [Launch(**fields) for fields in self._seen.values()]
@@ -167,6 +173,7 @@ class Recorder:
         if fields["kernel"] not in kernels:
             kernels.append(fields["kernel"])
         self._pending = None
+        self._n_launches[(self._nodeid, fields["kernel"])] += 1
         key = (*_key(fields), fields["grid"])
         if key in self._seen:
             self._seen[key]["count"] += 1

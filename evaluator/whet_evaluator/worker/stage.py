@@ -57,6 +57,8 @@ def dispatch(job: dict[str, Any]) -> Any:
         "tests": ("tests", "run"),
         "load": ("compile", "run"),
         "time": ("timing", "run"),
+        "produce": ("differential.produce", "run"),
+        "judge": ("differential.judge", "run"),
         "probe": ("probe", "run"),
     }[job["stage"]]
     run: Callable[[dict[str, Any]], Any] = getattr(

@@ -1,0 +1,97 @@
+"""What the original made of each case, kept so that every later candidate is spared it.
+
+One folder per case, named by a digest of all that its content depends on. Only runs of
+the user's own code are kept here; candidates' files never are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+MAX_BYTES = 1 << 30
+
+
+class Bank:
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def place(self, basis: str, case: dict[str, Any]) -> str:
+        """The folder of a case; `basis` names unit, project and mode. It may not exist yet."""
+        told = {key: value for key, value in case.items() if key not in {"id", "turn"}}
+        text = json.dumps([basis, told], sort_keys=True)
+        return os.path.join(self._folder, hashlib.sha256(text.encode()).hexdigest())
+
+    def keep(self, place: str, kind: str, folder: str) -> None:
+        """Moves `folder` into a case's place under the name `kind` (`main`, `wide`)."""
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        target = os.path.join(place, kind)
+        shutil.rmtree(target, ignore_errors=True)
+        os.rename(folder, target)
+
+    def trim(self) -> None:
+        """Removes the oldest places until the rest fits."""
+        rows = []
+        with contextlib.suppress(OSError):
+            for place in Path(self._folder).iterdir():
+                size = sum(f.stat().st_size for f in place.rglob("*") if f.is_file())
+                rows.append((place.stat().st_mtime, size, place))
+        total = sum(size for _, size, _ in rows)
+        for _, size, place in sorted(rows):
+            if total <= MAX_BYTES:
+                return
+            shutil.rmtree(place, ignore_errors=True)
+            total -= size
+
+
+def has(place: str, kind: str) -> bool:
+    return os.path.exists(os.path.join(place, kind, "ended"))
+
+
+def has_any(place: str, kind: str = "wide") -> bool:
+    """Whether that kind of run was tried, whatever came of it."""
+    return os.path.isdir(os.path.join(place, kind))
+
+
+def lend(place: str, target: str) -> dict[str, str | None]:
+    """Links what is known of a case into `target`: `{original, wide}`, folders or None."""
+    for kind in ("main", "wide"):
+        if has(place, kind):
+            link(os.path.join(place, kind), os.path.join(target, kind))
+    wide = os.path.join(target, "wide")
+    return {
+        "original": os.path.join(target, "main"),
+        "wide": wide if os.path.isdir(wide) else None,
+    }
+
+
+def died(place: str, kind: str) -> bool:
+    """Whether the original began the case and never came back."""
+    folder = os.path.join(place, kind)
+    return os.path.exists(os.path.join(folder, "begun")) and not has(place, kind)
+
+
+def heads(folder: str) -> dict[str, dict[str, Any]]:
+    """By run, what its JSON says, without the outputs' bytes. Empty where unreadable."""
+    found = {}
+    with contextlib.suppress(OSError, ValueError):
+        for file in sorted(Path(folder).glob("*.json")):
+            if file.is_file() and not file.is_symlink() and file.stat().st_size < 16 << 20:
+                found[file.stem] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def link(source: str, target: str) -> None:
+    """The files of one case's folder in another place, without a copy where possible."""
+    os.makedirs(target, exist_ok=True)
+    for name in os.listdir(source):
+        a, b = os.path.join(source, name), os.path.join(target, name)
+        try:
+            os.link(a, b, follow_symlinks=False)
+        except OSError:
+            shutil.copyfile(a, b, follow_symlinks=False)

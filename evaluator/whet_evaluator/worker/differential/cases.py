@@ -1,0 +1,214 @@
+"""Makes cases from recorded calls: other sizes, layouts and values. Pure; imports no torch.
+
+Order is by use: the cheap recorded calls, then cases within the recorded contract, most
+telling first and in turns over launchers and sizes, then those outside it, and the large
+recorded calls last. So a prefix is the best use of a time budget.
+
+*Hard* is a claim: types and ranks as recorded, sizes that keep a divisibility by 16 which
+all recorded calls had and the compiler was told of, layouts and kinds of values that were
+recorded. Whether the original passes is for others to find out.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import dimensions, encoded, layouts, sizes, values
+from .dimensions import Family
+from .encoded import Call
+
+MAX_CASES = 400
+CHEAP_ELEMENTS = 24_000
+"""A call with no more elements costs the interpreter about a tenth of a second."""
+SMALL_ELEMENTS = 64_000
+"""Recorded calls up to this size come first: the tests ran them too."""
+MAX_ELEMENTS = 1 << 22
+MAX_RECORDED = 40
+
+
+def generate(
+    calls: Sequence[Call],
+    launches: Sequence[dict[str, Any]],
+    *,
+    seed: int,
+    blocks: Sequence[int],
+) -> list[dict[str, Any]]:
+    """Cases as the package describes them, the most useful first.
+
+    `calls` are as recorded; `launches` are those recorded, as JSON; `blocks` are the
+    block sizes of both versions (`blocks_of`). Equal arguments give equal cases.
+    """
+    told = _told_divisible(launches)
+    drafts: list[_Draft] = []
+    for number, family in enumerate(dimensions.families(calls)):
+        drafts += _of_family(family, _Setting(sorted(set(blocks)), told, number))
+    drafts.sort(key=lambda draft: (draft.rank, draft.family, draft.cost))
+    made: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for draft in drafts:
+        key = json.dumps([draft.call, draft.values], sort_keys=True)
+        if key not in seen and len(made) < MAX_CASES:
+            seen.add(key)
+            made.append(_case(draft, f"c{len(made):03}", seed + zlib.crc32(key.encode()) % 100_000))
+    return made
+
+
+def blocks_of(*launches: Sequence[dict[str, Any]]) -> list[int]:
+    """Block sizes: constant powers of two from 8 to 8192 in both versions' launches."""
+    found = set()
+    for launch in (launch for one in launches for launch in one):
+        for argument in launch["arguments"]:
+            value = argument["value"]
+            constant = argument["type"] == "constexpr" and type(value) is int
+            if constant and 8 <= value <= 8192 and value & (value - 1) == 0:
+                found.add(value)
+    return sorted(found)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What holds for a whole family."""
+
+    blocks: list[int]
+    told: set[int] | None
+    """Sizes the compiler knows to be divisible by 16; None where no launch was recorded."""
+    family: int
+
+
+@dataclass
+class _Draft:
+    rank: float
+    """Smaller comes first: 0 recorded, 1 hard, 2 hard in a second type, 3 outside, 4 large."""
+    family: int
+    group: str
+    change: str
+    call: Call
+    hard: bool
+    values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def cost(self) -> int:
+        return encoded.n_elements(self.call)
+
+
+def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
+    yield from _recorded(family, setting)
+    for turn, number in enumerate(_bases(family)):
+        small = sizes.shrunken(family, number, setting.blocks, CHEAP_ELEMENTS)
+        call = family.calls[number] if small is None else small.calls[0]
+        if small is not None:
+            yield _Draft(0.5, setting.family, "shape", "made small", call, hard=True)
+        base = small or Family([call], dimensions.groups_at(family, number))
+        yield from _shapes(family, base, setting, later=turn)
+        yield from _values(family, call, setting, later=turn)
+        if turn == 0:
+            yield from _layouts(family, call, setting)
+
+
+def _bases(family: Family) -> list[int]:
+    """The most telling recorded call of each combination of types, at most three."""
+    best: dict[str, int] = {}
+    for number in sorted(range(len(family.calls)), key=lambda i: _rank(family.calls[i])):
+        types = json.dumps([t["dtype"] for t in encoded.tensors(family.calls[number]).values()])
+        best.setdefault(types, number)
+    return sorted(best.values())[:3]
+
+
+def _rank(call: Call) -> tuple[int, int, int]:
+    """Smaller is a better base: no size of one, as few multiples of 16 as there are, and
+    as close to cheap as can be (a tiny call has no second block)."""
+    shapes = [n for tensor in encoded.tensors(call).values() for n in tensor["shape"]]
+    n_even = sum(n % 16 == 0 for n in shapes)
+    return shapes.count(1), n_even, abs(encoded.n_elements(call) - CHEAP_ELEMENTS)
+
+
+def _recorded(family: Family, setting: _Setting) -> Iterable[_Draft]:
+    by_cost = sorted(family.calls, key=encoded.n_elements)
+    for order, call in enumerate(by_cost[:MAX_RECORDED]):
+        cheap = encoded.n_elements(call) <= SMALL_ELEMENTS
+        rank = (0.0 if order < 3 else 2.0) + order * 0.01 if cheap else 4.0
+        yield _Draft(rank, setting.family, "recorded", "", call, hard=True)
+
+
+def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> Iterable[_Draft]:
+    for index, group in enumerate(family.groups):
+        n = base.groups[index].sizes[0]
+        told = setting.told is None or any(m in setting.told for m in group.sizes)
+        contract = group.divisible and told
+        for order, target in enumerate(_targets(group, n, setting, contract)):
+            hard = not contract or target % 16 == 0
+            rank = (1.0 + later if hard else 3.0 + 0.1 * later) + 0.05 * order
+            for alone, changes in sizes.changes(family, base, index, target):
+                made = dimensions.resized(base, 0, changes)
+                if made is None or encoded.n_elements(made) > MAX_ELEMENTS:
+                    continue
+                dear = encoded.n_elements(made) > 8 * CHEAP_ELEMENTS
+                later_still = (1.5 if dear else 0.0) + (0.0 if alone else 0.3)
+                what = sizes.described(base, changes)
+                yield _Draft(
+                    rank + later_still,
+                    setting.family, "shape", what, made, hard,
+                )  # fmt: skip
+
+
+def _targets(group: dimensions.Group, n: int, setting: _Setting, contract: bool) -> list[int]:
+    """Sizes to try; ends of blocks come last for a dimension that no block divides."""
+    blocks = [] if group.is_outer else setting.blocks
+    found = sizes.targets(n, blocks, by_16=contract)
+    rest = sizes.targets(n, setting.blocks, by_16=contract)
+    return list(dict.fromkeys([*found, *(rest if blocks else rest[:8])]))
+
+
+def _values(family: Family, call: Call, setting: _Setting, *, later: int) -> Iterable[_Draft]:
+    for order, (kind, hard) in enumerate(values.kinds(family.calls, call, setting.blocks)):
+        rank = (1.02 + later if hard else 3.02 + 0.1 * later) + 0.06 * order
+        for chosen in values.assignments(call, kind):
+            names = ", ".join(_named(call, chosen))
+            yield _Draft(
+                rank, setting.family, "values", f"{kind} values in {names}", call, hard,
+                {str(storage): kind for storage in chosen},
+            )  # fmt: skip
+
+
+def _layouts(family: Family, call: Call, setting: _Setting) -> Iterable[_Draft]:
+    for order, (change, made, hard) in enumerate(layouts.variants(family.calls, call)):
+        rank = (1.1 if hard else 3.04) + 0.05 * order
+        group = "alias" if change.startswith("same memory") else "layout"
+        yield _Draft(rank, setting.family, group, change, made, hard)
+
+
+def _named(call: Call, storages: Sequence[int]) -> list[str]:
+    names: dict[int, str] = {}
+    for path, described in encoded.tensors(call).items():
+        names.setdefault(described["storage"], encoded.parameter(call, path))
+    return [names[storage] for storage in storages]
+
+
+def _case(draft: _Draft, identity: str, seed: int) -> dict[str, Any]:
+    name = encoded.name_of(draft.call)
+    return {
+        "id": identity,
+        "name": f"{name}: {draft.change}" if draft.change else name,
+        "group": draft.group,
+        "hard": draft.hard,
+        "call": copy.deepcopy(draft.call),
+        "values": draft.values,
+        "seed": seed,
+        "elements": draft.cost,
+    }
+
+
+def _told_divisible(launches: Sequence[dict[str, Any]]) -> set[int] | None:
+    """Integers that some launch passed to a kernel as divisible by 16."""
+    told = set()
+    for launch in launches:
+        for argument in launch["arguments"]:
+            known = argument["divisible_by_16"] or argument["type"] == "constexpr"
+            if known and type(argument["value"]) is int:
+                told.add(argument["value"])
+    return told if launches else None

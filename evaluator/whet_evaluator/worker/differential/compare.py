@@ -1,0 +1,344 @@
+"""One case's runs of the original and of a candidate: equal, or how they differ. Needs torch.
+
+Every rule that makes a difference stands here. Values are judged against an oracle, all
+else against what the original did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import poison
+from .outputs import Output, Run
+from .tolerance import Errors, allowed, errors, is_trusted, scaled_errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What the outputs should be, by role."""
+
+    name: str
+    """A `records.Oracle`."""
+    outputs: dict[str, Output]
+
+
+@dataclass
+class Finding:
+    """How a case came out. `sentence` is empty when the versions agree."""
+
+    sentence: str = ""
+    original_error: float | None = None
+    candidate_error: float | None = None
+    unjudged: str = ""
+    """Why no verdict is possible: the case says nothing about the candidate."""
+    oracles: set[str] = field(default_factory=set)
+
+    def note(self, original: Errors, candidate: Errors) -> None:
+        self.original_error = max(self.original_error or 0.0, original.largest)
+        self.candidate_error = max(self.candidate_error or 0.0, candidate.largest)
+
+
+class Comparison:
+    """`original` and `candidate` map run names to runs; `first` and `again` had equal inputs."""
+
+    def __init__(
+        self, torch: Any, original: dict[str, Run], candidate: dict[str, Run],
+        truths: list[Truth], conditioning: dict[str, Errors],
+    ) -> None:  # fmt: skip
+        self._torch = torch
+        self._conditioning = conditioning
+        self._original = original
+        self._candidate = candidate
+        self._truths = truths
+        self.finding = Finding()
+
+    def judge(self) -> Finding:
+        """The first rule that is broken names the difference."""
+        finding = self.finding
+        finding.sentence = (
+            self._exceptions() or self._forms() or self._side_effects() or self._values()
+            or self._repeats() or self._other_values()
+        )  # fmt: skip
+        return finding
+
+    # ---- what is not a number ---------------------------------------------------------
+
+    def _exceptions(self) -> str:
+        for name, run in self._candidate.items():
+            expected = self._original[name]
+            if run.raised and not expected.raised:
+                return f"raises {run.raised}, where the original returns"
+            if expected.raised and not run.raised:
+                return f"returns, where the original raises {expected.raised}"
+        return ""
+
+    def _forms(self) -> str:
+        for name, run in self._candidate.items():
+            expected = self._original[name]
+            if run.raised:
+                continue
+            if run.structure != expected.structure:
+                return f"returns {run.structure}, where the original returns {expected.structure}"
+            for got, want in zip(run.outputs, expected.outputs):
+                if (got.dtype, got.shape, got.type) != (want.dtype, want.shape, want.type):
+                    return f"{want.role} is {_form(got)}, where the original's is {_form(want)}"
+                if got.shares != want.shares:
+                    return f"{want.role} {_sharing(got)}, where the original's {_sharing(want)}"
+            if len(run.outputs) != len(expected.outputs):
+                roles = {o.role for o in run.outputs} ^ {o.role for o in expected.outputs}
+                return f"only one version makes {', '.join(sorted(roles))}"
+            if run.plain != expected.plain:
+                return f"returns {_short(run.plain)}, where the original returns {_short(expected.plain)}"
+        return ""
+
+    def _side_effects(self) -> str:
+        may_change = {n for run in self._original.values() for n in run.changed}
+        for name, run in self._candidate.items():
+            extra = [n for n in run.changed if n not in may_change]
+            if extra:
+                return f"changes its input {extra[0]}, which the original leaves alone"
+            if not run.zones_intact and self._original[name].zones_intact:
+                return "writes outside its tensors, into the red zones around them"
+        return ""
+
+    # ---- numbers ----------------------------------------------------------------------
+
+    def _values(self) -> str:
+        original, candidate = self._original["first"], self._candidate["first"]
+        if candidate.raised:
+            return ""
+        again = self._original.get("again", original)
+        for number, (got, want) in enumerate(zip(candidate.outputs, original.outputs)):
+            unwritten = self._unwritten(want, again.outputs[number])
+            stale = self._stale(number) & ~unwritten
+            if bool(stale.any()):
+                return f"{want.role} is left unwritten at {self._where(stale)}"
+            sentence = self._value(got, want, again.outputs[number], unwritten)
+            if sentence or self.finding.unjudged:
+                return sentence
+        return ""
+
+    def _value(self, got: Output, want: Output, again: Output, skip: Any) -> str:
+        if not got.data.dtype.is_floating_point and not got.data.dtype.is_complex:
+            return self._whole_numbers(got, want, again, skip)
+        values, first, second = (self._wide(o.data, skip) for o in (got, want, again))
+        wrong = self._special(values, first)
+        noisy = self._special(second, first)
+        wrong = wrong & ~noisy
+        if bool(wrong.any()):
+            return self._at(want.role, wrong, got.data, want.data, "the original's value")
+        return self._near(got, want, (values, first, second), skip)
+
+    def _near(self, got: Output, want: Output, read: tuple[Any, Any, Any], skip: Any) -> str:
+        torch = self._torch
+        values, first, second = read
+        dtype, n_elements = want.data.dtype, max(1, want.data.numel())
+        if dtype.is_complex:
+            dtype = torch.float32 if dtype == torch.complex64 else torch.float64
+        name, truth, bound = self._bound(want.role, (first, second, skip), dtype)
+        if name is None:
+            self.finding.unjudged = "the original itself is too far from any oracle"
+            return ""
+        self.finding.oracles.add(name)
+        seen = errors(torch, values, truth, dtype)
+        own = errors(torch, first, truth, dtype)
+        self.finding.note(own, seen)
+        limit = allowed(torch, bound, n_elements=n_elements, dtype=dtype)
+        if seen.within(limit):
+            return ""
+        apart = scaled_errors(torch, values, truth, dtype).nan_to_num(0.0)
+        limit_of_element = limit.largest if seen.largest > limit.largest else limit.typical
+        wrong = apart > min(limit_of_element, float(apart.max()) * 0.999)
+        errs = f"error {_ulp(seen)} against {_named(name)}, the original's {_ulp(own)}"
+        return self._at(want.role, wrong, values, truth, errs)
+
+    def _bound(self, role: str, read: tuple[Any, Any, Any], dtype: Any) -> tuple[Any, Any, Errors]:
+        """The oracle to use for an output, its values, and the error that is the original's."""
+        torch = self._torch
+        first, second, skip = read
+        moved = self._conditioning.get(role, Errors())
+        if not is_trusted(torch, moved, dtype):
+            return None, None, Errors()
+        for truth in self._truths:
+            if role not in truth.outputs:
+                continue
+            values = self._wide(truth.outputs[role].data, skip)
+            if values.shape != first.shape or bool(self._special(values, first).any()):
+                continue
+            own = errors(torch, first, values, dtype).worse(errors(torch, second, values, dtype))
+            if is_trusted(torch, own, dtype):
+                return truth.name, values, own.worse(moved)
+        noise = errors(torch, second, first, dtype)
+        if not is_trusted(torch, noise, dtype):
+            return None, None, Errors()
+        # The original's own error is in this truth too, so it counts once more.
+        seen = noise.worse(moved)
+        return "original", first, Errors(1.5 * seen.typical + 1.0, 1.5 * seen.largest + 2.0)
+
+    def _whole_numbers(self, got: Output, want: Output, again: Output, skip: Any) -> str:
+        """Exact, but where the original's own rounding decides: noise, oracle, nudged inputs."""
+        unsure = skip | (want.data != again.data)
+        for truth in self._truths:
+            known = truth.outputs.get(want.role)
+            if known is not None and known.shape == want.shape:
+                unsure = unsure | (known.data != want.data)
+        self.finding.oracles.add("original")
+        wrong = (got.data != want.data) & ~unsure
+        if not bool(wrong.any()):
+            return ""
+        apart = (got.data.to(self._torch.int64) - want.data.to(self._torch.int64)).abs()
+        few = int(wrong.sum()) <= max(1, want.data.numel() // 1000)
+        rounded = want.data.element_size() == 1 and want.data.dtype != self._torch.bool
+        if rounded and self._truths and few and int(apart[wrong].max()) <= 1:
+            return ""  # quantised: a value half way between two integers may fall either way
+        return self._at(want.role, wrong, got.data, want.data, "the original's value")
+
+    # ---- invariants -------------------------------------------------------------------
+
+    def _repeats(self) -> str:
+        """Equal inputs at other addresses, over other stale memory, and once more."""
+        first = self._candidate["first"]
+        for name in ("again", "back"):
+            run, expected = self._candidate.get(name), self._original.get(name)
+            if run is None or expected is None or run.raised or first.raised:
+                continue
+            for number, (a, b) in enumerate(zip(first.outputs, run.outputs)):
+                want = self._original["first"].outputs[number]
+                own = self._unequal(want, expected.outputs[number])
+                wrong = self._unequal(a, b) & ~self._unwritten(want, expected.outputs[number])
+                if bool(own.any()) or not bool(wrong.any()):
+                    continue
+                how = "at other addresses" if name == "again" else "after other values between"
+                return (
+                    f"{a.role} is not the same for the same inputs {how}: "
+                    f"{self._at(a.role, wrong, b.data, a.data, 'the first run')}"
+                )
+        return ""
+
+    def _other_values(self) -> str:
+        """The same tensors with new values: what was kept of the first call shows."""
+        run, expected = self._candidate.get("other"), self._original.get("other")
+        if run is None or expected is None or run.raised or expected.raised:
+            return ""
+        if self._original["first"].raised:
+            return ""
+        for number, (got, want) in enumerate(zip(run.outputs, expected.outputs)):
+            before = self._candidate["first"].outputs[number]
+            if not want.data.dtype.is_floating_point:
+                continue
+            skip = self._unwritten(self._original["first"].outputs[number],
+                                   self._original["again"].outputs[number])  # fmt: skip
+            values, truth = self._wide(got.data, skip), self._wide(want.data, skip)
+            apart = errors(self._torch, values, truth, want.data.dtype)
+            stale = ~self._unequal(got, before) & self._unequal(want, before)
+            limit = 4.0 * (self.finding.candidate_error or 0.0) + 64.0
+            if apart.largest > limit and bool(stale.any()):
+                at = self._at(want.role, stale, got.data, want.data, "the original's value")
+                return f"the same tensors with new values give the old results: {at}"
+        return ""
+
+    # ---- elements ---------------------------------------------------------------------
+
+    def _wide(self, data: Any, skip: Any) -> Any:
+        torch = self._torch
+        data = torch.view_as_real(data) if data.dtype.is_complex else data
+        wide = data.to(torch.float64)
+        if skip is None or not bool(skip.any()):
+            return wide
+        skip = skip.unsqueeze(-1) if skip.ndim < wide.ndim else skip
+        return torch.where(skip, torch.zeros_like(wide), wide)
+
+    def _special(self, a: Any, b: Any) -> Any:
+        """Where NaN, or an infinity of either sign, is in one and not in the other."""
+        torch = self._torch
+        same = (torch.isnan(a) == torch.isnan(b)) & (torch.isposinf(a) == torch.isposinf(b))
+        return ~(same & (torch.isneginf(a) == torch.isneginf(b)))
+
+    def _unequal(self, a: Output, b: Output) -> Any:
+        """Elementwise, bit by bit but for the payload of NaN."""
+        torch = self._torch
+        if a.data.shape != b.data.shape or a.data.dtype != b.data.dtype:
+            return torch.ones(a.data.shape, dtype=torch.bool)
+        unequal = (_bytes(torch, a.data) != _bytes(torch, b.data)).any(-1)
+        if not a.data.dtype.is_floating_point:
+            return unequal
+        wide_a, wide_b = a.data.to(torch.float32), b.data.to(torch.float32)
+        return unequal & ~(torch.isnan(wide_a) & torch.isnan(wide_b))
+
+    def _unwritten(self, first: Output, again: Output) -> Any:
+        """Where two runs over different stale memory show just that memory."""
+        torch = self._torch
+        if first.shape != again.shape or first.role.startswith("input"):
+            return torch.zeros(first.data.shape, dtype=torch.bool)
+        if first.data.dtype == torch.bool:
+            return first.data & ~again.data
+        old, new = (_bytes(torch, o.data) for o in (first, again))
+        return (old == poison.PATTERNS[0]).all(-1) & (new == poison.PATTERNS[1]).all(-1)
+
+    def _stale(self, number: int) -> Any:
+        first, again = self._candidate["first"], self._candidate.get("again")
+        if again is None or again.raised or first.outputs[number].dtype == "bool":
+            return self._torch.zeros(first.outputs[number].data.shape, dtype=self._torch.bool)
+        return self._unwritten(first.outputs[number], again.outputs[number])
+
+    def _where(self, wrong: Any) -> str:
+        index = [int(i) for i in wrong.nonzero()[0]]
+        share = 100.0 * float(wrong.double().mean())
+        return f"{index} and {share:.3g} % of its elements"
+
+    def _at(self, role: str, wrong: Any, got: Any, want: Any, against: str) -> str:
+        index = wrong.nonzero()[0]
+        place = tuple(int(i) for i in index)
+        share = 100.0 * float(wrong.double().mean())
+        a, b = got[place].flatten()[0].item(), want[place].flatten()[0].item()
+        return (
+            f"{role} differs first at {list(place)}: got {_number(a)}, want {_number(b)} "
+            f"({against}); {share:.3g} % of its elements differ"
+        )
+
+
+def conditioning(torch: Any, base: Run | None, moved: Run | None) -> dict[str, Errors]:
+    """By role, how far a run with inputs moved by one ulp lies from one without."""
+    if base is None or moved is None or base.raised or moved.raised:
+        return {}
+    found = {}
+    for a, b in zip(base.outputs, moved.outputs):
+        if a.data.dtype.is_floating_point and a.shape == b.shape and a.data.numel():
+            values, truth = b.data.to(torch.float64), a.data.to(torch.float64)
+            found[a.role] = errors(torch, values, truth, a.data.dtype)
+    return found
+
+
+def _bytes(torch: Any, data: Any) -> Any:
+    if data.numel() == 0:
+        return torch.zeros((*data.shape, 1), dtype=torch.uint8)
+    return data.contiguous().unsqueeze(-1).view(torch.uint8)
+
+
+def _form(output: Output) -> str:
+    shape = "x".join(str(n) for n in output.shape) or "scalar"
+    return f"a {output.type} {output.dtype}[{shape}]"
+
+
+def _sharing(output: Output) -> str:
+    return "has its own memory" if output.shares is None else f"lies in input {output.shares}"
+
+
+def _named(oracle: str) -> str:
+    return {
+        "reference": "the reference", "torch": "the PyTorch function",
+        "float64": "the original in float64", "original": "the original",
+    }[oracle]  # fmt: skip
+
+
+def _ulp(seen: Errors) -> str:
+    return f"{seen.largest:.3g} ulp"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def _short(plain: tuple[Any, ...]) -> str:
+    return ", ".join(map(str, plain))[:120] or "nothing"

@@ -1,0 +1,166 @@
+"""One execution of a launcher: its inputs, and everything it did to the world of its caller."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import calls
+from . import inputs
+from .outputs import Output
+
+_MAX_MESSAGE = 300
+
+
+@dataclass(frozen=True)
+class Made:
+    raised: str | None
+    structure: str
+    plain: tuple[Any, ...]
+    outputs: tuple[Output, ...]
+    changed: tuple[int, ...]
+    zones_intact: bool
+
+
+class Prepared:
+    """A case's inputs, ready to be passed."""
+
+    def __init__(self, torch: Any, case: dict[str, Any], device: str, *, shifted: bool) -> None:
+        self._torch = torch
+        self._device = device
+        self._inputs = inputs.build(case, device, pointer_shift=shifted)
+        self.is_launch = "launch" in case
+
+    @property
+    def tensors(self) -> list[Any]:
+        """Every tensor among the arguments, in order of the call."""
+        tensors: list[Any] = self._inputs.tensors
+        return tensors
+
+    def arguments(self, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
+        args, kwargs = self._inputs.arguments(function)
+        return args, kwargs
+
+    def zones_intact(self) -> bool:
+        return bool(self._inputs.red_zones_intact())
+
+    def refill(self, case: dict[str, Any]) -> None:
+        """Other values into the same memory."""
+        self._inputs.refill(case)
+
+    def nudge(self) -> None:
+        """Moves every floating-point input by one ulp, up or down by its own bits."""
+        torch = self._torch
+        for tensor in self.tensors:
+            if tensor.dtype.is_floating_point and tensor.numel():
+                # An expanded tensor cannot be written to as a whole; it stays as it is.
+                with torch.no_grad(), contextlib.suppress(RuntimeError):
+                    tensor.copy_(_moved(torch, tensor.detach()))
+
+
+class Execution:
+    """`dump` numbers the inputs whose content afterwards is wanted though unchanged."""
+
+    def __init__(self, torch: Any, prepared: Prepared, dump: list[int] | None) -> None:
+        self._torch = torch
+        self._prepared = prepared
+        self._dump = set(dump or ())
+
+    def of(self, find: Callable[[], Callable[..., Any]]) -> Made:
+        prepared = self._prepared
+        before = [_bits(self._torch, tensor) for tensor in prepared.tensors]
+        raised, returned, gradients = None, None, []
+        try:
+            function = find()
+            args, kwargs = prepared.arguments(function)
+            returned = function(*args, **kwargs)
+            gradients = self._gradients(tensors_in(returned))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except Exception as error:
+            raised = f"{type(error).__name__}: {error}"[:_MAX_MESSAGE]
+        changed = tuple(
+            number
+            for number, (tensor, bits) in enumerate(zip(prepared.tensors, before))
+            if not bool((_bits(self._torch, tensor) == bits).all())
+        )
+        made = [] if raised else self._outputs(returned, gradients, changed)
+        plain: list[Any] = []
+        structure = "" if raised else _structure(returned, plain)
+        return Made(raised, structure, tuple(plain), tuple(made), changed, prepared.zones_intact())
+
+    def _gradients(self, made: list[Any]) -> list[Any]:
+        torch = self._torch
+        wanted = [t for t in self._prepared.tensors if t.requires_grad and t.is_leaf]
+        made = [tensor for tensor in made if tensor.requires_grad]
+        if not made or not wanted:
+            return []
+        weights = [_weights(torch, tensor) for tensor in made]
+        found = torch.autograd.grad(made, wanted, weights, allow_unused=True)
+        return list(found)
+
+    def _outputs(
+        self, returned: Any, gradients: list[Any], changed: tuple[int, ...]
+    ) -> list[Output]:
+        made = [(f"output {n}", t) for n, t in enumerate(tensors_in(returned))]
+        made += [(f"gradient {n}", t) for n, t in enumerate(gradients) if t is not None]
+        wanted = sorted(self._dump | set(changed))
+        made += [(f"input {n} afterwards", self._prepared.tensors[n]) for n in wanted]
+        return [self._output(role, tensor) for role, tensor in made]
+
+    def _output(self, role: str, tensor: Any) -> Output:
+        shares = None
+        if role.startswith("output"):
+            memory = tensor.untyped_storage().data_ptr()
+            owners = [t.untyped_storage().data_ptr() for t in self._prepared.tensors]
+            shares = owners.index(memory) if memory in owners and tensor.numel() else None
+        kind = type(tensor).__name__
+        data = tensor.detach().to("cpu").contiguous()
+        dtype = str(data.dtype).removeprefix("torch.")
+        return Output(role, kind, dtype, tuple(data.shape), shares, data)
+
+
+def tensors_in(value: Any) -> list[Any]:
+    """The tensors in whatever a launcher returned, in order."""
+    if isinstance(value, (list, tuple)):
+        return [tensor for item in value for tensor in tensors_in(item)]
+    if isinstance(value, dict):
+        return [tensor for item in value.values() for tensor in tensors_in(item)]
+    if isinstance(value, calls.Rebuilt):
+        return tensors_in(value.state)
+    return [value] if hasattr(value, "untyped_storage") else []
+
+
+def _structure(value: Any, plain: list[Any]) -> str:
+    """`(Tensor, [int])`; numbers and texts are added to `plain`."""
+    if isinstance(value, (list, tuple)):
+        inner = ", ".join(_structure(item, plain) for item in value)
+        return f"[{inner}]" if isinstance(value, list) else f"({inner})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_structure(v, plain)}" for k, v in value.items()) + "}"
+    if isinstance(value, (bool, int, str)):
+        plain.append(value)
+    elif isinstance(value, float):
+        plain.append(repr(value))
+    return type(value).__name__
+
+
+def _bits(torch: Any, tensor: Any) -> Any:
+    """A copy of the elements as bytes, where the tensor lies."""
+    return tensor.detach().contiguous().clone().reshape(-1).view(torch.uint8)
+
+
+def _weights(torch: Any, tensor: Any) -> Any:
+    """What flows back into an output: different for each element, and the same each time."""
+    ramp = torch.arange(tensor.numel(), dtype=torch.float32) % 7 - 3.0
+    ramp = (ramp / 4 + 0.125).to(tensor.dtype).reshape(tensor.shape)
+    return ramp.to(tensor.device)
+
+
+def _moved(torch: Any, tensor: Any) -> Any:
+    wide = tensor.to(torch.float64)
+    up = (wide.abs() * 1e6).to(torch.int64) % 2 == 0
+    step = float(torch.finfo(tensor.dtype).eps)
+    return (wide * torch.where(up, 1 + step, 1 - step)).to(tensor.dtype)

@@ -1,0 +1,119 @@
+"""Integer tensors when a size changes: counts and indices must stay within the new one.
+
+A value may be an index into a dimension, a running count that ends at one (offsets of
+packed sequences), a permutation, a mask or plain data. Which it is can only be read off
+the recorded values; where that is not certain the values are kept small enough for any
+dimension they might index.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from . import encoded
+
+_INDEX_TYPES = ("int32", "int64", "uint32", "uint64")
+_PADDING = (-1, -100)
+"""Negative values that mark an element to ignore, in common use."""
+
+
+def adapt(old: dict[str, Any], new: dict[str, Any], moved: Sequence[tuple[int, int]]) -> None:
+    """Rewrites `new`'s values or range for the sizes `moved` from and to, in place."""
+    if "values" in old:
+        new["values"] = _values(old, new, moved)
+    elif "range" in old and old["dtype"] in _INDEX_TYPES:
+        low, high = old["range"]
+        bound = _bound(high, moved) if low >= min(_PADDING) else None
+        if bound is not None:
+            new["range"] = [min(low, bound - 1), min(high, bound - 1)]
+
+
+def is_index(described: dict[str, Any]) -> bool:
+    """Whether the values could be indices: wide integers, none far below zero."""
+    low, _ = _extremes(described)
+    return described["dtype"] in _INDEX_TYPES and (low >= 0 or low in _PADDING)
+
+
+def is_running_count(described: dict[str, Any]) -> bool:
+    """Whether the values could be where packed sequences begin: rising from zero."""
+    values = described.get("values", ())
+    return (
+        len(described["shape"]) == 1
+        and len(values) > 1
+        and is_index(described)
+        and values[0] == 0
+        and all(a < b for a, b in itertools.pairwise(values))
+    )
+
+
+def _values(
+    old: dict[str, Any], new: dict[str, Any], moved: Sequence[tuple[int, int]]
+) -> list[int]:
+    values: list[int] = old["values"]
+    count = 1
+    for n in new["shape"]:
+        count *= n
+    if not values:
+        return [0] * count
+    ends = dict(moved)
+    if is_index(old) and len(values) > 1 and len(new["shape"]) == 1:
+        if values == sorted(values) and values[0] == 0 and values[-1] in ends:
+            return _spread(count, ends[values[-1]])
+        if sorted(values) == list(range(len(values))):
+            return _permutation(values, count)
+    kept = _cropped(values, old["shape"], new["shape"])
+    bound = _bound(max(values), moved) if is_index(old) else None
+    return kept if bound is None else [v % bound if v >= 0 else v for v in kept]
+
+
+def _bound(high: int, moved: Sequence[tuple[int, int]]) -> int | None:
+    """The new size of the dimension that indices up to `high` lead into, None if unmoved.
+
+    It is the smallest that they would nearly fill; failing that, any that would hold them.
+    """
+    holding = sorted((old, new) for old, new in moved if old > high)
+    filled = [new for old, new in holding if 2 * (high + 1) > old]
+    if filled:
+        return max(1, filled[0])
+    return max(1, min(new for _, new in holding)) if holding else None
+
+
+def _spread(count: int, end: int) -> list[int]:
+    """A running count from 0 to `end` in `count` steps of about equal height."""
+    return [end * i // max(1, count - 1) for i in range(count)] if count > 1 else [end]
+
+
+def _permutation(values: list[int], count: int) -> list[int]:
+    shorter = [v for v in values if v < count]
+    return shorter + list(range(len(values), count))
+
+
+def _cropped(values: list[int], old: Sequence[int], new: Sequence[int]) -> list[int]:
+    """The same table at another shape: cut off where shorter, repeated where longer."""
+    if list(old) == list(new):
+        return list(values)
+    made = []
+    strides = encoded.contiguous(old)
+    for flat in range(_product(new)):
+        index, rest = 0, flat
+        for d in range(len(new) - 1, -1, -1):
+            rest, at = divmod(rest, new[d])
+            index += (at % old[d]) * strides[d]
+        made.append(values[index])
+    return made
+
+
+def _extremes(described: dict[str, Any]) -> tuple[int, int]:
+    if described.get("values"):
+        return min(described["values"]), max(described["values"])
+    low, high = described.get("range", (0, 0))
+    return low, high
+
+
+def _product(shape: Sequence[int]) -> int:
+    count = 1
+    for n in shape:
+        count *= n
+    return count

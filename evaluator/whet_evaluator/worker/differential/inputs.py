@@ -1,0 +1,194 @@
+"""Builds a case's inputs: fresh memory with guarded red zones around every storage.
+
+Each storage lies inside a larger allocation whose bytes on both sides are a known
+pattern. A kernel that writes past its tensor changes them; one that only reads there
+reads something else when the pattern is another.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from .. import calls
+from . import encoded, values
+
+RED_ZONE_BYTES = 1 << 16
+PATTERN = 0xA5
+SHIFT_BYTES = 4096
+"""How far `pointer_shift` moves a storage: the alignment stays as it was."""
+
+
+def build(
+    case: dict[str, Any],
+    device: str,
+    *,
+    pointer_shift: int | bool = 0,
+    pattern: int = PATTERN,
+) -> Inputs:
+    """Inputs of one case, equal for equal cases. `pointer_shift` is in units of 4 KiB.
+
+    Raises `calls.UnreplayableError` for a value that cannot be rebuilt.
+    """
+    return Inputs(case, device, int(pointer_shift) * SHIFT_BYTES, pattern)
+
+
+class Inputs:
+    """`args` and `kwargs` to call the launcher with, and what they lie in."""
+
+    def __init__(self, case: dict[str, Any], device: str, shift: int, pattern: int) -> None:
+        self._device = device
+        self._guarded: dict[int, _Guarded] = {}
+        self._views: list[tuple[dict[str, Any], Any]] = []
+        self._shift, self._pattern = shift, pattern
+        call = case["call"]
+        self._storages = _storages(call)
+        self.args: list[Any] = [self._decoded(a) for a in call["args"]]
+        self.kwargs: dict[str, Any] = {k: self._decoded(a) for k, a in call["kwargs"].items()}
+        self.refill(case)
+
+    @property
+    def tensors(self) -> list[Any]:
+        """Every tensor among the arguments, in order of the call."""
+        return [tensor for _, tensor in self._views]
+
+    def arguments(self, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Arguments for a function of one version: objects are of that version's classes."""
+        return calls.bound_to(_module_of(function), self.args, self.kwargs)
+
+    def refill(self, case: dict[str, Any]) -> None:
+        """Draws the case's values into the same memory; red zones are made anew."""
+        import torch
+
+        generator = torch.Generator().manual_seed(int(case["seed"]))
+        for number, guarded in self._guarded.items():
+            kind = case["values"].get(str(number), "normal")
+            guarded.fill(kind, self._storages[number], generator)
+        with torch.no_grad():
+            for described, tensor in self._views:
+                if described.get("values"):
+                    flat = torch.tensor(described["values"]).reshape(described["shape"])
+                    _write(tensor.detach(), flat)
+
+    def red_zones_intact(self) -> bool:
+        """Whether no byte around any storage has changed."""
+        return all(guarded.intact() for guarded in self._guarded.values())
+
+    def snapshot(self) -> list[Any]:
+        """A copy of every tensor's elements as they are now, in `tensors`' order, on the CPU."""
+        return [tensor.detach().to("cpu", copy=True) for tensor in self.tensors]
+
+    def _decoded(self, argument: Any) -> Any:
+        return calls.rebuilt(argument, self._tensor, self._device)
+
+    def _tensor(self, described: dict[str, Any]) -> Any:
+        number = described["storage"]
+        if number not in self._guarded:
+            device = "cpu" if described.get("device") == "cpu" else self._device
+            self._guarded[number] = _Guarded.allocate(
+                described["storage_bytes"], device, self._shift, self._pattern
+            )
+        tensor = self._guarded[number].view(described)
+        self._views.append((described, tensor))
+        return tensor
+
+
+@dataclass
+class _Guarded:
+    """One storage: bytes `start` to `end` of `memory` are the tensors', the rest is red."""
+
+    memory: Any
+    start: int
+    end: int
+    pattern: int
+
+    @classmethod
+    def allocate(cls, n_bytes: int, device: str, shift: int, pattern: int) -> _Guarded:
+        import torch
+
+        start = RED_ZONE_BYTES + shift
+        n_bytes = -(-n_bytes // 16) * 16  # any type's view must divide it
+        size = start + n_bytes + RED_ZONE_BYTES
+        memory = torch.empty(size, dtype=torch.uint8, device=device)
+        return cls(memory, start, start + n_bytes, pattern)
+
+    def view(self, described: dict[str, Any]) -> Any:
+        """The tensor, a leaf of its own if it requires a gradient."""
+        import torch
+
+        dtype = getattr(torch, described["dtype"])
+        offset = self.start // dtype.itemsize + described["offset"]
+        with torch.no_grad():
+            whole = self._elements(dtype)
+            tensor = whole.as_strided(described["shape"], described["strides"], offset).detach()
+        return tensor.requires_grad_() if described["requires_grad"] else tensor
+
+    def fill(self, kind: str, described: dict[str, Any], generator: Any) -> None:
+        """Values for the whole storage, drawn on the CPU; the pattern around it."""
+        import torch
+
+        dtype = getattr(torch, described["dtype"])
+        n = described["storage_bytes"] // dtype.itemsize
+        drawn = _drawn(kind, n, dtype, described, generator)
+        with torch.no_grad():
+            self.memory.fill_(self.pattern)
+            first = self.start // dtype.itemsize
+            _write(self._elements(dtype)[first : first + n], drawn)
+
+    def intact(self) -> bool:
+        red = (self.memory[: self.start], self.memory[self.end :])
+        return all(bool((zone == self.pattern).all()) for zone in red)
+
+    def _elements(self, dtype: Any) -> Any:
+        usable = self.memory.numel() // 16 * 16
+        return self.memory[:usable].view(dtype)
+
+
+def _drawn(kind: str, n: int, dtype: Any, described: dict[str, Any], generator: Any) -> Any:
+    import torch
+
+    if dtype.is_floating_point or dtype.is_complex:
+        return values.draw(kind, n, dtype, described, generator)
+    if dtype == torch.bool:
+        return torch.randint(0, 2, (n,), generator=generator).bool()
+    low, high = described.get("range") or _extremes(described)
+    return torch.randint(low, high + 1, (n,), generator=generator).to(dtype)
+
+
+def _extremes(described: dict[str, Any]) -> tuple[int, int]:
+    found = described.get("values")
+    return (min(found), max(found)) if found else (0, 1)
+
+
+def _write(target: Any, source: Any) -> None:
+    """Copies; of an expanded dimension, whose elements are one in memory, only the first."""
+    for dim, stride in enumerate(target.stride()):
+        if stride == 0 and target.shape[dim] > 1:
+            target, source = target.narrow(dim, 0, 1), source.narrow(dim, 0, 1)
+    target.copy_(source.to(target.dtype).to(target.device))
+
+
+def _storages(call: encoded.Call) -> dict[int, dict[str, Any]]:
+    """One tensor of each storage, the largest view: its type and range are the storage's."""
+    found: dict[int, dict[str, Any]] = {}
+    for described in encoded.tensors(call).values():
+        known = found.get(described["storage"])
+        if known is None or _size(described) > _size(known):
+            found[described["storage"]] = described
+    return found
+
+
+def _size(described: dict[str, Any]) -> int:
+    return encoded.reach(described["shape"], described["strides"])
+
+
+def _module_of(function: Callable[..., Any]) -> ModuleType | None:
+    """The module that `function`, a class's `apply` or a method comes from."""
+    for holder in (function, getattr(function, "__self__", None), getattr(function, "fn", None)):
+        name = getattr(holder, "__module__", None)
+        if isinstance(name, str) and name in sys.modules and not name.startswith("torch"):
+            return sys.modules[name]
+    return None

@@ -1,0 +1,87 @@
+"""Stage *judge*: reads what the versions wrote and says where they differ.
+
+Runs in a process that has imported neither version: nothing that a candidate patches,
+caches or returns lazily is here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from . import outputs
+from .compare import Comparison, Finding, Truth, conditioning
+from .outputs import Run
+
+_ORDER = ("reference", "torch", "float64", "original")
+_COMPARED = ("first", "again", "other", "back")
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """`{"rows": [...]}`, one for each of `job["cases"]`, whose `original`, `wide` and
+    `candidate` are folders of runs."""
+    import torch
+
+    return {"rows": [judge(torch, item) for item in job["cases"]]}
+
+
+def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
+    """`{sentence, hard, oracle, original_error, candidate_error, unjudged}` of one case."""
+    original = _runs(torch, item["original"], (*_COMPARED, "ulp", "reference"))
+    wide = _runs(torch, item["wide"], ("float64", "nudged"))
+    flaw = _flaw(original)
+    try:
+        candidate = _runs(torch, item["candidate"], _COMPARED)
+        missing = [name for name in _COMPARED if name in original and name not in candidate]
+        if flaw or missing:
+            finding = Finding(unjudged=flaw or f"the candidate's run {missing[0]} did not end")
+        else:
+            finding = _compared(torch, original, wide, candidate)
+    except outputs.UnreadableError as error:
+        finding = Finding(sentence=f"its outputs cannot be read ({error})")
+    sound = all(run.zones_intact and not run.raised for run in original.values())
+    return {
+        "sentence": finding.sentence,
+        "hard": bool(item["hard"]) and sound and not finding.unjudged,
+        "oracle": next((name for name in _ORDER if name in finding.oracles), "original"),
+        "original_error": _finite(finding.original_error),
+        "candidate_error": _finite(finding.candidate_error),
+        "unjudged": finding.unjudged,
+    }
+
+
+def _compared(
+    torch: Any, original: dict[str, Run], wide: dict[str, Run], candidate: dict[str, Run]
+) -> Finding:
+    moved = conditioning(torch, wide.get("float64"), wide.get("nudged"))
+    moved = moved or conditioning(torch, original.get("first"), original.get("ulp"))
+    truths = []
+    for name, run in (("reference", original.get("reference")), ("float64", wide.get("float64"))):
+        if run is not None and not run.raised:
+            truths.append(Truth(name=name, outputs={o.role: o for o in run.outputs}))
+    shown = {name: run for name, run in original.items() if name in _COMPARED}
+    return Comparison(torch, shown, candidate, truths, moved).judge()
+
+
+def _flaw(original: dict[str, Run]) -> str:
+    """Why the original's own runs allow no comparison, if they do not."""
+    runs = [original[name] for name in ("first", "again") if name in original]
+    if len(runs) < 2:
+        return "the original did not end"
+    if len({run.raised is None for run in runs}) > 1:
+        return "the original raises now and then"
+    if len({(run.structure, *(o.shape for o in run.outputs)) for run in runs}) > 1:
+        return "the original does not return the same form twice"
+    return ""
+
+
+def _runs(torch: Any, folder: str | None, names: tuple[str, ...]) -> dict[str, Run]:
+    if folder is None:
+        return {}
+    found = ((name, outputs.read(folder, name, torch)) for name in names)
+    return {name: run for name, run in found if run is not None}
+
+
+def _finite(value: float | None) -> float | None:
+    """As JSON and every reader can carry it."""
+    return None if value is None or math.isnan(value) else min(value, 1e30)

@@ -1,0 +1,127 @@
+"""One run of one case on disk: every output's bytes, and JSON that says what they are.
+
+Written by the process that ran a version, read by the one that judges. The reader
+believes nothing: a candidate's process could have written anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_RUN_BYTES = 256 << 20
+
+
+class UnreadableError(ValueError):
+    """The files of a run are not what a run writes."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """`role` says what it is to the caller: `out 0`, `gradient 1`, `input 2 afterwards`."""
+
+    role: str
+    type: str
+    dtype: str
+    shape: tuple[int, ...]
+    shares: int | None
+    """The number of the input whose memory it lies in, if any."""
+    data: Any = None
+    """A CPU tensor of that dtype and shape."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one execution did. `raised` is `TypeName: message`, None when it returned."""
+
+    raised: str | None = None
+    structure: str = ""
+    plain: tuple[Any, ...] = ()
+    """Numbers and texts among what was returned."""
+    outputs: tuple[Output, ...] = ()
+    changed: tuple[int, ...] = ()
+    """Numbers of the inputs whose bytes differ from before the call."""
+    zones_intact: bool = True
+    launches: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def write(folder: str, name: str, run: Run) -> None:
+    """Writes `name.bin` and then `name.json`; a run without JSON did not end."""
+    described, position = [], 0
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name + ".bin"), "wb") as file:
+        for output in run.outputs:
+            data = raw_bytes(output.data)
+            file.write(data)
+            described.append([output.role, output.type, output.dtype, list(output.shape),
+                              output.shares, position, len(data)])  # fmt: skip
+            position += len(data)
+    head = {
+        "raised": run.raised, "structure": run.structure, "plain": list(run.plain),
+        "outputs": described, "changed": list(run.changed), "zones_intact": run.zones_intact,
+        "launches": dict(run.launches), "seconds": run.seconds,
+    }  # fmt: skip
+    partial = os.path.join(folder, name + ".part")
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(head, file)
+    os.replace(partial, os.path.join(folder, name + ".json"))
+
+
+def exists(folder: str, name: str) -> bool:
+    return os.path.isfile(os.path.join(folder, name + ".json"))
+
+
+def read(folder: str, name: str, torch: Any) -> Run | None:
+    """None when there was no such run. Raises `UnreadableError`."""
+    if not exists(folder, name):
+        return None
+    try:
+        head = json.loads(_contents(os.path.join(folder, name + ".json"), 16 << 20))
+        data = bytearray(_contents(os.path.join(folder, name + ".bin"), MAX_RUN_BYTES))
+        outputs = tuple(_output(torch, row, data) for row in head["outputs"])
+        return Run(
+            raised=head["raised"], structure=head["structure"], plain=tuple(head["plain"]),
+            outputs=outputs, changed=tuple(head["changed"]),
+            zones_intact=bool(head["zones_intact"]),
+            launches={str(k): int(v) for k, v in head["launches"].items()},
+            seconds=float(head["seconds"]),
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise UnreadableError(f"{type(error).__name__}: {error}") from error
+
+
+def raw_bytes(tensor: Any) -> bytes:
+    """The elements in order, whatever the dtype: NumPy knows neither bfloat16 nor float8."""
+    if tensor.numel() == 0:
+        return b""
+    tensor = tensor.contiguous()
+    return ctypes.string_at(tensor.data_ptr(), tensor.numel() * tensor.element_size())
+
+
+def _output(torch: Any, row: list[Any], data: bytearray) -> Output:
+    role, kind, dtype_name, shape, shares, position, size = row
+    dtype = getattr(torch, dtype_name)
+    if not isinstance(dtype, torch.dtype):
+        raise UnreadableError(f"{dtype_name!r} is no dtype")
+    piece = data[position : position + size]
+    if len(piece) != size:
+        raise UnreadableError("fewer bytes than announced")
+    flat = torch.frombuffer(piece, dtype=torch.uint8) if size else torch.empty(0, dtype=torch.uint8)
+    tensor = flat.view(dtype).reshape(shape) if size else torch.empty(shape, dtype=dtype)
+    return Output(str(role), str(kind), dtype_name, tuple(shape), shares, tensor)
+
+
+def _contents(path: str, limit: int) -> bytes:
+    """A regular file's bytes; no link is followed and no pipe waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with contextlib.closing(os.fdopen(descriptor, "rb")) as file:
+        size = os.fstat(descriptor).st_size
+        if size > limit:
+            raise UnreadableError(f"{size} bytes, more than {limit}")
+        return file.read(limit)

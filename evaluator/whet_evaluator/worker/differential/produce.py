@@ -1,0 +1,170 @@
+"""Stage *produce*: one version runs the cases; its outputs go to files for others to judge.
+
+The process imports one version only. Each case is run several times, by name:
+
+- `first`: fresh tensors, uninitialised memory holding one pattern;
+- `again`: equal values in fresh tensors at other addresses, and the other pattern;
+- `other`, `back`: the tensors of `first` with other values, then with the first ones;
+- `ulp`: floating-point inputs moved by one unit in the last place;
+- `float64`, `nudged`: on the interpreter with wide registers (see `widen`);
+- `reference`: the function that the user trusts, in place of the launcher.
+
+A case that kills the process has no `ended` file; the caller starts again behind it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .. import calls, importing, interpret, overlay
+from ..record import Recorder
+from . import outputs, tuners
+from .execution import Execution, Prepared
+from .poison import Poison
+from .widen import widened
+
+_PATTERN = {"first": 0, "again": 1, "other": 0, "back": 1}
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """Runs `job["cases"]`, each `{case, runs, dump}`, until `job["budget_s"]` is spent.
+
+    Case k's files go to `job["folder"]/k`. Returns `{done, launchers}`: how many cases were
+    run, and names of launchers that this version lacks.
+    """
+    producer = Producer(job)
+    began = time.monotonic()
+    total = len(job["cases"])
+    done = 0
+    for number, item in enumerate(job["cases"]):
+        if number and time.monotonic() - began > float(job["budget_s"]):
+            break
+        job["progress"](item["case"]["name"], number, total)
+        producer.produce(item, os.path.join(job["folder"], str(number)))
+        done += 1
+    return {"done": done}
+
+
+class Producer:
+    """The imported version, and what watches it."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        overlay.install(job)
+        self._interpreted = job["mode"] == "interpret"
+        if self._interpreted:
+            tuners.install()
+            interpret.install(job)
+        else:
+            tuners.install()
+        import torch
+
+        self._torch = torch
+        self._job = job
+        self._poison = Poison(torch)
+        self._poison.install()
+        self._recorder = Recorder({**job, "record": False})
+        self._recorder.install()
+        self._module: ModuleType = importing.import_unit(job)
+        self._references: dict[str, Callable[..., Any]] = {}
+
+    def produce(self, item: dict[str, Any], folder: str) -> None:
+        """All runs of one case. What the version raises is part of what it did."""
+        os.makedirs(folder, exist_ok=True)
+        Path(folder, "begun").touch()
+        case, dump = item["case"], item.get("dump")
+        kept: Prepared | None = None
+        tuners.turn(int(case.get("turn", 0)))
+        for name in item["runs"]:
+            self._poison.begin(None)
+            if name in {"other", "back"} and kept is not None:
+                seed = case["seed"] + (1 if name == "other" else 0)
+                prepared = kept
+                prepared.refill({**case, "seed": seed})
+            else:
+                prepared = Prepared(self._torch, case, self._device, shifted=name == "again")
+            if name == "first":
+                kept = prepared
+            if name == "ulp":
+                prepared.nudge()
+            made = self._execute(name, case, prepared, dump)
+            outputs.write(folder, name, made)
+        Path(folder, "ended").touch()
+
+    @property
+    def _device(self) -> str:
+        return "cuda"
+
+    def _execute(
+        self, name: str, case: dict[str, Any], prepared: Prepared, dump: list[int] | None
+    ) -> outputs.Run:
+        self._torch.manual_seed(case["seed"])
+        nodeid = f"{case['id']}:{name}"
+        self._recorder.begin(nodeid)
+        self._poison.begin(_PATTERN.get(name))
+        execution = Execution(self._torch, prepared, dump)
+        began = time.monotonic()
+        with self._manner(name):
+            made = execution.of(lambda: self._function(name, case))
+        return outputs.Run(
+            raised=made.raised, structure=made.structure, plain=made.plain,
+            outputs=made.outputs, changed=made.changed,
+            zones_intact=made.zones_intact and self._poison.intact(),
+            launches=dict(self._recorder.n_launches(nodeid)),
+            seconds=time.monotonic() - began,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _manner(self, name: str) -> Iterator[None]:
+        if name not in {"float64", "nudged"}:
+            yield
+            return
+        with widened(nudged=name == "nudged"):
+            yield
+
+    def _function(self, name: str, case: dict[str, Any]) -> Callable[..., Any]:
+        if name == "reference":
+            return self._reference(case["call"]["launcher"])
+        if "launch" in case:
+            return launched(self._module, case["launch"])
+        return found(self._module, case["call"]["launcher"])
+
+    def _reference(self, launcher: str) -> Callable[..., Any]:
+        named = self._job["references"][launcher]
+        if named not in self._references:
+            path, _, function = named.partition("::")
+            file = os.path.join(self._job["scratch"], path)
+            stem = os.path.splitext(os.path.basename(path))[0]
+            module = importing.load_file(file, f"{stem}__reference")
+            self._references[named] = found(module, function)
+        return self._references[named]
+
+
+def found(module: ModuleType, name: str) -> Callable[..., Any]:
+    """The module's callable of that dotted name. Raises `UnreplayableError`."""
+    value: Any = module
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    if not callable(value):
+        raise calls.UnreplayableError(f"no function {name} in {module.__name__}")
+    return value  # type: ignore[no-any-return]
+
+
+def launched(module: ModuleType, launch: dict[str, Any]) -> Callable[..., Any]:
+    """A function of the kernel's arguments by name that launches it as a test did."""
+    kernel: Any = module
+    for part in launch["kernel"].split("."):
+        kernel = getattr(kernel, part, None)
+    if kernel is None or not hasattr(kernel, "run"):
+        raise calls.UnreplayableError(f"no kernel {launch['kernel']} in {module.__name__}")
+    grid = tuple(launch["grid"])
+
+    def call(**arguments: Any) -> None:
+        kernel[grid](**arguments, **launch["options"])
+
+    return call

@@ -1,0 +1,117 @@
+"""Which other sizes to try for a dimension, what moves with it, and cheaper base calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from . import dimensions, encoded
+from .dimensions import Family, Group
+
+MAX_FACTOR = 1024
+
+
+def targets(n: int, blocks: Sequence[int], *, by_16: bool) -> list[int]:
+    """Other sizes for `n`, most telling first. With `by_16` multiples of 16 lead, since
+    only those lie within what was recorded."""
+    ends = [size for b in sorted(blocks, key=lambda b: abs(b - n)) for size in (b + 1, b - 1, b)]
+    tails = [2 * b + 3 for b in sorted(blocks, key=lambda b: abs(2 * b - n))]
+    plain = [n - 1, *ends[:2], 1, *tails[:1], n + 1, prime_below(n), *ends[2:], *tails[1:]]
+    if by_16:
+        wide = [size for b in blocks if b >= 16 for size in (b + 16, b - 16, 2 * b + 48, b)]
+        prime = 16 * prime_below(max(3, n // 16))
+        plain = [n - 16, *wide[:1], 16, *wide[1:3], n + 16, prime, *wide[3:], *plain]
+    return [size for size in dict.fromkeys(plain) if size > 0 and size != n]
+
+
+def changes(
+    family: Family, base: Family, index: int, target: int
+) -> Iterator[tuple[bool, dict[int, int]]]:
+    """`(alone, sizes by group)`: the size by itself, and with those that are its multiples.
+
+    Where several recorded sizes had the same multiples, the size never moves alone.
+    """
+    followers: dict[int, int] = {}
+    for other, group in enumerate(family.groups):
+        factor = _factor(family.groups[index], group)
+        if other != index and factor is not None:
+            followers[other] = base.groups[other].sizes[0] // base.groups[index].sizes[0]
+    sure = bool(followers) and len(set(family.groups[index].sizes)) > 1
+    if not sure:
+        yield True, {index: target}
+    if followers and all(followers.values()):
+        yield sure, {index: target} | {o: factor * target for o, factor in followers.items()}
+
+
+def shrunken(family: Family, number: int, blocks: Sequence[int], limit: int) -> Family | None:
+    """A family of one call no larger than `limit` elements, where call `number` is larger.
+
+    Sizes keep their remainder modulo 16 and stay above twice the largest block below
+    them where they can: the call still loops, and still ends in a tail.
+    """
+    if encoded.n_elements(family.calls[number]) <= limit:
+        return None
+    wanted: dict[int, int] = {}
+    best = None
+    every = sorted(range(len(family.groups)), key=lambda g: -family.groups[g].sizes[number])
+    outer = [g for g in every if family.groups[g].is_outer]
+    for floor, groups in ((_looping, every), (_tiny, outer), (_short, every), (_tiny, every)):
+        for g in groups:
+            n = family.groups[g].sizes[number]
+            wanted[g] = min(wanted.get(g, n), floor(n, blocks))
+            made = dimensions.resized(family, number, wanted)
+            if made is not None:
+                best = made
+                if encoded.n_elements(made) <= limit:
+                    return _alone(family, number, made, wanted)
+    return _alone(family, number, best, wanted) if best is not None else None
+
+
+def described(base: Family, changes: dict[int, int]) -> str:
+    """`x.0 64 -> 63`: which dimension of which argument, for the case's name."""
+    parts = []
+    for index, size in changes.items():
+        group = base.groups[index]
+        path, dim, _ = group.places[0]
+        name = encoded.parameter(base.calls[0], path)
+        parts.append(f"size {dim} of {name} {group.sizes[0]} -> {size}")
+    return ", ".join(parts)
+
+
+def prime_below(n: int) -> int:
+    """The largest prime below 0.8 n, at least 2: a size that no block divides."""
+    for candidate in range(max(2, 4 * n // 5), 2, -1):
+        if all(candidate % d for d in range(2, int(candidate**0.5) + 1)):
+            return candidate
+    return 2
+
+
+def _alone(family: Family, number: int, made: encoded.Call, wanted: dict[int, int]) -> Family:
+    groups = dimensions.groups_at(family, number)
+    for index, size in wanted.items():
+        groups[index].sizes = (size,)
+    return Family([made], groups)
+
+
+def _factor(smaller: Group, larger: Group) -> int | None:
+    """By what `larger` is a multiple of `smaller`, the same in all calls."""
+    factors = {b / a for a, b in zip(smaller.sizes, larger.sizes) if a > 1}
+    factor = factors.pop() if len(factors) == 1 else 0.0
+    if min(smaller.sizes) < 2 or factor != int(factor) or not 2 <= factor <= MAX_FACTOR:
+        return None
+    return int(factor)
+
+
+def _looping(n: int, blocks: Sequence[int]) -> int:
+    """More than one block, and the same remainder modulo 16."""
+    rest = n % 16
+    twice = [2 * b + rest for b in blocks if 2 * b + rest <= n]
+    once = [b + 16 + rest for b in blocks if b + 16 + rest <= n]
+    return max([*twice, *once], default=min(n, 64 + rest))
+
+
+def _short(n: int, blocks: Sequence[int]) -> int:
+    return min([n, 32 + n % 16, *(b + 16 + n % 16 for b in blocks)])
+
+
+def _tiny(n: int, blocks: Sequence[int]) -> int:
+    return min(n, n % 16 or 16)

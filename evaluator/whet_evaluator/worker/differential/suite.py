@@ -1,0 +1,310 @@
+"""Stage *differ*, seen from the worker: generate, run the original once, run the candidate,
+let a third process judge, and say what came of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Union
+
+from .. import records
+from ..orders import Where
+from ..protocol import DIFFERENTIAL_S, Evaluate, to_json
+from ..records import CheckedCase, Differential, Mode, WorkerVerdict
+from ..runner import Answered, OutOfTime, StageEnd
+from ..workspace import WorkspaceError
+from . import bank, cases, minimise
+from .bank import Bank
+
+Case = dict[str, Any]
+Row = dict[str, Any]
+Verdict = Union[Differential, WorkerVerdict]
+
+RUNS = ("first", "again")
+RUNS_OF_RECORDED = ("first", "again", "other", "back")
+MAX_SHOWN = 6
+_MAX_DEATHS = 4
+_WIDE_ELEMENTS = 1 << 20
+_SHARE_OF_WIDE = 0.5
+_SLOW_FACTOR, _SLOW_S = 20.0, 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What the suite needs of its worker."""
+
+    run: Callable[..., Awaitable[StageEnd]]
+    """`run(job, where, mode, trusted=...)`: one child."""
+    place: Callable[[str | None], AbstractAsyncContextManager[Where]]
+    """A tree with that text as the unit's; an empty one for None."""
+    bank: Bank
+    mode: Mode
+    basis: str
+    """Digest of the project's files: equal ones make equal runs of the original."""
+    budget_s: float | None
+    """None means the mode's own."""
+
+
+class Suite:
+    """One candidate against the generated cases."""
+
+    def __init__(self, means: Means, request: Evaluate, where: Where) -> None:
+        self._means = means
+        self._request = request
+        self._where = where
+        self._began = time.monotonic()
+        text = repr((means.basis, means.mode, request.unit.path, request.unit.text,
+                     sorted(request.references.items())))  # fmt: skip
+        self._basis = hashlib.sha256(text.encode()).hexdigest()
+        # Equal for all candidates, so that the original runs once; new for a confirmation.
+        self.seed = request.seed if request.fresh else int(self._basis[:6], 16)
+        self.not_covered: list[str] = []
+        self.deaths: dict[str, str] = {}
+
+    @property
+    def budget_s(self) -> float:
+        known = self._means.budget_s
+        return DIFFERENTIAL_S[self._means.mode] if known is None else known
+
+    async def check(
+        self, calls: list[Any], launches: list[Any], launched: list[Any]
+    ) -> Verdict | None:
+        """`launches` are the original's, `launched` the candidate's. None: nothing to check."""
+        blocks = cases.blocks_of(launches, launched)
+        made = cases.generate(calls, launches, seed=self.seed, blocks=blocks)
+        if not made or self.budget_s <= 0:
+            return None
+        for number, case in enumerate(made):
+            case["turn"] = number
+        known = await self._originals(made, self.budget_s)
+        rows = await self.judged([case for case in made if case["id"] in known], self.budget_s)
+        if not isinstance(rows, list):
+            return rows
+        return await self._concluded(made, rows)
+
+    # ---- the original -----------------------------------------------------------------
+
+    async def _originals(self, wanted: list[Case], budget_s: float) -> set[str]:
+        """Runs what the bank lacks; returns the ids of cases that the original survived."""
+        lacking = [c for c in wanted if not bank.has(self._place(c), "main")]
+        lacking = [c for c in lacking if not bank.died(self._place(c), "main")]
+        if lacking:
+            await self._run_original(lacking, "main", 1.5 * budget_s)
+        survived = [c for c in wanted if bank.has(self._place(c), "main")]
+        plain = [c for c in survived if c["elements"] <= _WIDE_ELEMENTS]
+        plain = [c for c in plain if _returns(self._place(c)) and not bank.has_any(self._place(c))]
+        if plain:
+            await self._run_original(plain, "wide", _SHARE_OF_WIDE * budget_s)
+        self._means.bank.trim()
+        return {c["id"] for c in survived}
+
+    async def _run_original(self, wanted: list[Case], kind: str, budget_s: float) -> None:
+        async with self._means.place(self._request.unit.text) as where:
+            folder = os.path.join(where.scratch.output, "differ")
+            left = wanted
+            for _ in range(_MAX_DEATHS):
+                items = [{"case": c, "runs": self._runs(c, kind), "dump": []} for c in left]
+                mode: Mode = "interpret" if kind == "wide" else self._means.mode
+                end = await self._produce(items, where, folder, mode, budget_s, trusted=True)
+                died = _harvest(
+                    folder, left, lambda c, f: self._means.bank.keep(self._place(c), kind, f)
+                )
+                if isinstance(end, Answered) or died is None:
+                    return
+                left = left[died + 1 :]
+
+    def _runs(self, case: Case, kind: str) -> list[str]:
+        if kind == "wide":
+            return ["float64", "nudged"]
+        runs = list(RUNS_OF_RECORDED if case["group"] == "recorded" else RUNS)
+        launcher = case.get("call", {}).get("launcher")
+        if launcher in self._request.references:
+            runs.append("reference")
+        return [*runs, "ulp"] if self._means.mode == "device" else runs
+
+    def _place(self, case: Case) -> str:
+        return self._means.bank.place(self._basis, case)
+
+    # ---- the candidate ----------------------------------------------------------------
+
+    async def judged(
+        self, wanted: list[Case], budget_s: float
+    ) -> list[tuple[Case, Row]] | WorkerVerdict:
+        """The judge's row for every case that the candidate ran, or the verdict that ends it."""
+        ran: dict[str, str] = {}
+        async with self._means.place(None) as court:
+            left = wanted
+            while left:
+                folder = os.path.join(self._where.scratch.output, "differ")
+                shutil.rmtree(folder, ignore_errors=True)
+                items = [self._item(case) for case in left]
+                end = await self._produce(
+                    items, self._where, folder, self._means.mode, budget_s, trusted=False
+                )
+
+                def keep(case: Case, source: str) -> None:
+                    ran[case["id"]] = os.path.join(court.scratch.folder, "candidate", case["id"])
+                    os.makedirs(os.path.dirname(ran[case["id"]]), exist_ok=True)
+                    shutil.move(source, ran[case["id"]])
+
+                died = _harvest(folder, left, keep)
+                if isinstance(end, Answered):
+                    break
+                verdict = self._fatal(end, left[died] if died is not None else None)
+                if verdict is not None:
+                    return verdict
+                assert died is not None
+                left = left[died + 1 :]
+            done = [case for case in wanted if case["id"] in ran and case["id"] not in self.deaths]
+            return await self._court(done, ran, court)
+
+    def _item(self, case: Case) -> dict[str, Any]:
+        runs = bank.heads(os.path.join(self._place(case), "main"))
+        dump = sorted({n for head in runs.values() for n in head["changed"]})
+        compared = [name for name in RUNS_OF_RECORDED if name in runs]
+        return {"case": case, "runs": compared, "dump": dump}
+
+    def _fatal(self, end: StageEnd, case: Case | None) -> WorkerVerdict | None:
+        """A death in a hard case is a verdict; in another, one more behaviour change."""
+        from .. import answers
+
+        if case is None or len(self.deaths) >= _MAX_DEATHS:
+            return answers.verdict_of("differ", end)
+        if isinstance(end, OutOfTime):
+            spent = sum(
+                h["seconds"] for h in bank.heads(os.path.join(self._place(case), "main")).values()
+            )
+            if end.limit_s < _SLOW_FACTOR * spent + _SLOW_S:
+                self.deaths[case["id"]] = "not run: still running at the deadline"
+                return None
+        verdict = answers.verdict_of("differ", end)
+        how = verdict.how if isinstance(verdict, records.Crashed) else "did not finish"
+        self.deaths[case["id"]] = f"the process died ({how}), where the original returns"
+        if not self._is_fatal(hard=case["hard"]):
+            return None
+        if isinstance(verdict, records.Crashed):
+            sentence = f"{case['name']}: {self.deaths[case['id']]}; seed {case['seed']}"
+            return records.Differs(cases=(sentence,), found=(_checked(case, _death_row(case)),))
+        return verdict
+
+    async def _court(
+        self, done: list[Case], ran: dict[str, str], court: Where
+    ) -> list[tuple[Case, Row]] | WorkerVerdict:
+        if not done:
+            return []
+        known = os.path.join(court.scratch.folder, "original")
+        items = [
+            {
+                "hard": case["hard"], "candidate": ran[case["id"]],
+                **bank.lend(self._place(case), os.path.join(known, case["id"])),
+            }
+            for case in done
+        ]  # fmt: skip
+        end = await self._means.run(
+            {"stage": "judge", "cases": items}, court, "compile", trusted=True
+        )
+        if not isinstance(end, Answered):
+            raise WorkspaceError("internal", f"the judging process gave no answer: {end}")
+        return list(zip(done, end.answer["rows"]))
+
+    async def _produce(
+        self, items: list[dict[str, Any]], where: Where, folder: str, mode: Mode,
+        budget_s: float, *, trusted: bool,
+    ) -> StageEnd:  # fmt: skip
+        job = {
+            "stage": "produce", "cases": items, "folder": folder, "budget_s": budget_s,
+            "references": self._request.references, "deadline_s": 3 * budget_s + 60.0,
+            "seed": self.seed,
+        }  # fmt: skip
+        return await self._means.run(job, where, mode, trusted=trusted)
+
+    # ---- the verdict ------------------------------------------------------------------
+
+    def _is_fatal(self, *, hard: bool) -> bool:
+        listed = self._request.differences
+        return listed == "strict" or (hard and listed == "contract")
+
+    async def _concluded(self, made: list[Case], rows: list[tuple[Case, Row]]) -> Verdict:
+        fatal = [(c, r) for c, r in rows if r["sentence"] and self._is_fatal(hard=r["hard"])]
+        if fatal:
+            smaller = await minimise.smallest(self, fatal)
+            shown = [*smaller, *[pair for pair in fatal if pair not in smaller]][:MAX_SHOWN]
+            return records.Differs(
+                cases=tuple(_sentence(case, row) for case, row in shown),
+                found=tuple(_checked(case, row) for case, row in shown),
+            )
+        return self._differential(made, rows)
+
+    async def retried(self, variants: list[Case], budget_s: float) -> list[tuple[Case, Row]]:
+        """Judges further cases that differ in size alone; only fatal ones come back."""
+        known = await self._originals(variants, budget_s)
+        rows = await self.judged([case for case in variants if case["id"] in known], budget_s)
+        if not isinstance(rows, list):
+            return []
+        return [(c, r) for c, r in rows if r["sentence"] and self._is_fatal(hard=r["hard"])]
+
+    def _differential(self, made: list[Case], rows: list[tuple[Case, Row]]) -> Differential:
+        known = {case["id"]: row for case, row in rows}
+        checked = tuple(_checked(case, known.get(case["id"])) for case in made)
+        changes = [_sentence(case, row) for case, row in rows if row["sentence"]]
+        names = {case["id"]: case["name"] for case in made}
+        changes += [
+            f"{names[n]}: {how}" for n, how in self.deaths.items() if not how.startswith("not run")
+        ]
+        unjudged = [f"{c['name']}: {r['unjudged']}" for c, r in rows if r["unjudged"]]
+        return Differential(
+            cases=checked, behaviour_changes=tuple(changes),
+            not_covered=(*self.not_covered, *unjudged), seed=self.seed,
+            seconds=time.monotonic() - self._began, budget_s=self.budget_s,
+        )  # fmt: skip
+
+
+def _harvest(folder: str, items: list[Case], keep: Callable[[Case, str], None]) -> int | None:
+    """Hands over the folder of each case that was begun; returns the one that never ended."""
+    died = None
+    for number, case in enumerate(items):
+        source = os.path.join(folder, str(number))
+        if not os.path.isdir(source) or os.path.islink(source):
+            continue
+        if not os.path.exists(os.path.join(source, "ended")):
+            died = number
+        keep(case, source)
+    return died
+
+
+def _returns(place: str) -> bool:
+    first = bank.heads(os.path.join(place, "main")).get("first")
+    return first is not None and not first["raised"]
+
+
+def _sentence(case: Case, row: Row) -> str:
+    return f"{case['name']}: {row['sentence']}; seed {case['seed']}"
+
+
+def _death_row(case: Case) -> Row:
+    return {"sentence": "died", "hard": case["hard"], "oracle": "original", "unjudged": "",
+            "original_error": None, "candidate_error": None}  # fmt: skip
+
+
+def _checked(case: Case, row: Row | None) -> CheckedCase:
+    if row is None or row["unjudged"]:
+        row = {**_death_row(case), "status": "not run"}
+    elif not row["sentence"]:
+        row = {**row, "status": "equal"}
+    else:
+        row = {**row, "status": "differs" if row["hard"] else "behaviour change"}
+    return CheckedCase(
+        name=case["name"], group=case["group"], hard=row["hard"], oracle=row["oracle"],
+        status=row["status"], seed=case["seed"], original_error=row["original_error"],
+        candidate_error=row["candidate_error"],
+    )  # fmt: skip
+
+
+def as_json(launches: Any) -> list[Any]:
+    return list(to_json(launches))

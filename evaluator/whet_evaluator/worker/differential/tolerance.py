@@ -1,0 +1,99 @@
+"""How far outputs are from the truth, and how far a candidate's may be. Pure; needs torch.
+
+Errors are in units in the last place (ulp) of the output's type, in two readings: the
+*typical* one relative to each element itself (99th percentile), and the *largest* one
+relative to the element or its row's root mean square, so that an element that happens
+to lie near zero does not decide.
+
+A candidate may err twice as much as the original does, or as much as moving every input
+by one float32 ulp does (any order of additions may), and always by a few ulp.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+FACTOR = 2.0
+FACTOR_OF_FEW = 8.0
+"""With fewer than `FEW` elements luck decides how large the original's error is."""
+FEW = 64
+_MAX_SAMPLE = 1 << 20
+_MIN_TAIL = 10
+_TRUSTED_RELATIVE = 2.0**-6
+_TRUSTED_ULPS = 16.0
+
+
+@dataclass(frozen=True)
+class Errors:
+    """In ulp of the output's type."""
+
+    typical: float = 0.0
+    largest: float = 0.0
+
+    def worse(self, other: Errors) -> Errors:
+        return Errors(max(self.typical, other.typical), max(self.largest, other.largest))
+
+    def within(self, allowed: Errors) -> bool:
+        return self.typical <= allowed.typical and self.largest <= allowed.largest
+
+
+def epsilon(torch: Any, dtype: Any) -> float:
+    """Distance from 1 to the next number of that float type."""
+    return float(torch.finfo(dtype).eps)
+
+
+def errors(torch: Any, values: Any, truth: Any, dtype: Any) -> Errors:
+    """Of float64 `values` against float64 `truth`, where both are finite."""
+    counted = torch.isfinite(values) & torch.isfinite(truth)
+    if not bool(counted.any()):
+        return Errors()
+    tiny, eps = float(torch.finfo(dtype).tiny), epsilon(torch, dtype)
+    apart = (values - truth).abs()
+    relative = (apart / (eps * truth.abs().clamp_min(tiny)))[counted]
+    scaled = scaled_errors(torch, values, truth, dtype)[counted]
+    return Errors(_typical(torch, relative), float(scaled.max()))
+
+
+def scaled_errors(torch: Any, values: Any, truth: Any, dtype: Any) -> Any:
+    """Per element, relative to the larger of the element and its row's root mean square."""
+    tiny, eps = float(torch.finfo(dtype).tiny), epsilon(torch, dtype)
+    finite = torch.where(torch.isfinite(truth), truth, torch.zeros_like(truth))
+    rows = finite if finite.ndim and finite.shape[-1] >= 8 else finite.reshape(1, -1)
+    peak = rows.abs().amax(-1, keepdim=True).clamp_min(tiny)
+    size = (rows / peak).pow(2).mean(-1, keepdim=True).sqrt() * peak
+    size = size if rows is finite else size.reshape((1,) * finite.ndim)
+    return (values - truth).abs() / (eps * torch.maximum(truth.abs(), size).clamp_min(tiny))
+
+
+def allowed(torch: Any, seen: Errors, *, n_elements: int, dtype: Any) -> Errors:
+    """The bound for a candidate where `seen` is the original's own error or conditioning."""
+    factor = FACTOR if n_elements >= FEW else FACTOR_OF_FEW
+    floor = _FLOOR if epsilon(torch, dtype) < 1e-4 else _FLOOR_OF_FEW_BITS
+    return Errors(
+        max(factor * seen.typical, floor.typical), max(factor * seen.largest, floor.largest)
+    )
+
+
+def is_trusted(torch: Any, seen: Errors, dtype: Any) -> bool:
+    """Whether an oracle that the original misses by `seen` can be the truth at all: a
+    bound that is a share of the value itself would let anything pass."""
+    limit = max(_TRUSTED_ULPS, _TRUSTED_RELATIVE / epsilon(torch, dtype))
+    return seen.largest <= limit
+
+
+_FLOOR = Errors(4.0, 8.0)
+_FLOOR_OF_FEW_BITS = Errors(1.0, 2.0)
+"""For 16 and 8 bit types: registers are wider, so one rounding is what is left."""
+
+
+def _typical(torch: Any, relative: Any) -> float:
+    """The 99th percentile; a lower one where fewer than ten elements would lie beyond."""
+    flat = relative.reshape(-1)
+    if flat.numel() > _MAX_SAMPLE:
+        flat = flat[:: -(-flat.numel() // _MAX_SAMPLE)]
+    n = flat.numel()
+    n_beyond = max(_MIN_TAIL, n // 100)
+    if n < 2 * _MIN_TAIL:
+        return 0.0
+    return float(flat.kthvalue(n - n_beyond).values)
