@@ -34,8 +34,8 @@ _CONFIGURATION = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "set
 class Speedup:
     """Measured and confirmed on fresh samples: original time over candidate time.
 
-    `low` and `high` bound the geometric mean over cases with 98.3 % confidence: three looks
-    at the samples share an error of 5 % (`statistics.LOOKS`).
+    `low` and `high` bound the geometric mean over cases with 95 % confidence; that it is
+    faster at all rests on the wider interval that several looks leave (`statistics`).
     """
 
     ratio: float

@@ -5,6 +5,7 @@ Nothing is looked up here: what the record does not hold is not said.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from whet_agent.evidence import Cost, Evidence
 from whet_agent.search.words import listed
 from whet_evaluator.statistics import CaseResult, Measured
 from whet_evaluator.worker.protocol import to_json
-from whet_evaluator.worker.records import TestOutcome, Timing
+from whet_evaluator.worker.records import Case, TestOutcome, Timing
 
 _SHOWN = 12
 _SHA_CHARS = 12
@@ -62,7 +63,7 @@ def page(evidence: Evidence) -> str:
         figures_table(evidence),
         f"Tests: {counts}. This text was judged in a fresh process with empty caches.",
         _checks_table(evidence),
-        _timed_table(evidence.measured),
+        _timed_table(evidence),
         _list("Behaviour changes outside the recorded contract", _behaviour_changes(evidence)),
         _list("Not covered", not_covered(evidence)),
         _hash_table(evidence),
@@ -72,7 +73,7 @@ def page(evidence: Evidence) -> str:
 
 def evidence_json(evidence: Evidence) -> dict[str, Any]:
     """All but texts and raw samples, which the journal's events hold."""
-    differential = _differential(evidence)
+    differential = evidence.verdict.differential
     return {
         "how": evidence.how,
         "at": evidence.at,
@@ -87,7 +88,7 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
 
 def not_covered(evidence: Evidence) -> tuple[str, ...]:
     """Everything that the verdict says nothing about, each with its reason."""
-    differential = _differential(evidence)
+    differential = evidence.verdict.differential
     generated = tuple(differential.not_covered) if differential is not None else ()
     return (*evidence.left_out, *generated)
 
@@ -129,12 +130,8 @@ def cell(text: str) -> str:
 # ---- parts -----------------------------------------------------------------------------
 
 
-def _differential(evidence: Evidence) -> Any:
-    return getattr(evidence.verdict, "differential", None)
-
-
 def _case_words(evidence: Evidence) -> list[str]:
-    found = _differential(evidence)
+    found = evidence.verdict.differential
     if found is None:
         return []
     n_equal = sum(case.status == "equal" for case in found.cases)
@@ -145,7 +142,7 @@ def _case_words(evidence: Evidence) -> list[str]:
 
 
 def _behaviour_changes(evidence: Evidence) -> tuple[str, ...]:
-    found = _differential(evidence)
+    found = evidence.verdict.differential
     return () if found is None else tuple(found.behaviour_changes)
 
 
@@ -172,10 +169,10 @@ def listed_settings(settings: Mapping[str, str]) -> str:
 
 
 def _cases_cell(evidence: Evidence) -> str:
-    found = _differential(evidence)
+    found = evidence.verdict.differential
     if found is None:
         return "none were run"
-    counts = Counter(case.status for case in found.cases)
+    counts: Counter[str] = Counter(case.status for case in found.cases)
     oracles = ", ".join(sorted({case.oracle for case in found.cases}))
     return (
         f"{listed(dict(counts)) or 'none'}; against {oracles or 'nothing'}; seed {found.seed}; "
@@ -183,22 +180,29 @@ def _cases_cell(evidence: Evidence) -> str:
     )
 
 
-def _timed_table(measured: Measured | None) -> str:
-    if measured is None:
+def _timed_table(evidence: Evidence) -> str:
+    measured, timing = evidence.measured, evidence.verdict.timing
+    if measured is None or not isinstance(timing, Timing):
         return ""
-    rows = [_timed_row(case) for case in measured.cases]
+    rows = [
+        f"| {cell(case.name)} | {case.ratio:.2f}x [{case.low:.2f}, {case.high:.2f}] "
+        f"| {case.verdict} | {_method(case, raw)} |"
+        for case, raw in zip(measured.cases, timing.cases, strict=True)
+    ]
     head = ["| timed case | ratio | verdict | method |", "|---|---|---|---|"]
-    control = (
-        "The control (the original against itself) read SAME."
-        if measured.control_ok
-        else "The control (the original against itself) did not read SAME: the device is noisy."
+    control = "The original against itself read SAME, and slowed on purpose it read SLOWER."
+    if measured.noise:
+        control = f"The device is noisy, so no verdict counts: {'; '.join(measured.noise)}."
+    remarks = tuple(note for raw in timing.cases for note in (*raw.notes, *raw.retaken))
+    return "\n\n".join(
+        part for part in ("\n".join([*head, *rows]), control, _list("Remarks", remarks)) if part
     )
-    return "\n".join([*head, *rows]) + f"\n\n{control}"
 
 
-def _timed_row(case: CaseResult) -> str:
-    ratio = f"{case.ratio:.2f}x [{case.low:.2f}, {case.high:.2f}]"
-    return f"| {cell(case.name)} | {ratio} | {case.verdict} | {case.method}, {case.state} |"
+def _method(case: CaseResult, raw: Case) -> str:
+    n_pairs = sum(map(len, raw.rounds))
+    processes = ", two processes" if raw.processes == 2 else ""
+    return f"{case.method}, {case.state}, {n_pairs} pairs in {len(raw.rounds)} rounds{processes}"
 
 
 def _hash_table(evidence: Evidence) -> str:
@@ -236,13 +240,9 @@ def _timing_json(evidence: Evidence) -> dict[str, Any]:
         "low": measured.low,
         "high": measured.high,
         "verdict": measured.verdict,
-        "control_ok": measured.control_ok,
-        "cases": [
-            {"name": c.name, "ratio": c.ratio, "low": c.low, "high": c.high, "verdict": c.verdict,
-             "method": c.method, "state": c.state}
-            for c in measured.cases
-        ],
-    }  # fmt: skip
+        "noise": list(measured.noise),
+        "cases": [dataclasses.asdict(case) for case in measured.cases],
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -145,7 +145,7 @@ async def _repeated(
         seed=zlib.crc32(f"{best.evidence.run}.verify".encode()), timed=task.goal == "optimize",
     )  # fmt: skip
     verdict = await evaluator.confirm(candidate, on_progress)
-    return (*checks, *_verdict_checks(best.evidence, recorded, verdict, len(nodes)))
+    return (*checks, *verdict_checks(best.evidence, recorded, verdict))
 
 
 def _baseline_checks(
@@ -176,22 +176,38 @@ def _baseline_checks(
     return tuple(checks), tuple(nodes)
 
 
-def _verdict_checks(
-    evidence: Evidence, recorded: Recorded, verdict: WorkerVerdict, n_nodes: int
+def verdict_checks(
+    evidence: Evidence, recorded: Recorded, verdict: WorkerVerdict
 ) -> tuple[Check, ...]:
+    """The fresh verdict beside the stored one. Pure."""
     if not isinstance(verdict, Correct):
         stage, case = failure_case(verdict)
         lines = [line.strip() for line in case.splitlines() if line.strip()]
         why = f": {lines[-1][:300]}" if lines else ""
         said = f"The candidate does not pass again ({failure_word(verdict)} in {stage}{why})."
         return (Check(what="correctness", status="changed", sentence=said),)
-    passed = "1 test" if n_nodes == 1 else f"{n_nodes} tests"
+    n_passed = sum(test.outcome in ("passed", "xpassed") for test in verdict.tests)
+    passed = "1 test" if n_passed == 1 else f"{n_passed} tests"
     again = f"The candidate passes {passed} again, in a fresh process."
     return (
         Check(what="correctness", status="holds", sentence=again),
+        *_case_checks(evidence, verdict),
         *_counted_checks(evidence, recorded, verdict),
         *_timing_checks(evidence, verdict),
     )
+
+
+def _case_checks(evidence: Evidence, verdict: Correct) -> tuple[Check, ...]:
+    """A generated case that differs would have ended the evaluation before this."""
+    then, now = evidence.verdict.differential, verdict.differential
+    if then is None or not then.cases:
+        return ()
+    if now is None or not now.cases:
+        said = "The generated cases could not be repeated here."
+        return (Check(what="generated cases", status="not repeated", sentence=said),)
+    old, new = (sum(case.status == "equal" for case in found.cases) for found in (then, now))
+    said = f"{new} generated cases are equal again (there were {old})."
+    return (Check(what="generated cases", status="holds", sentence=said),)
 
 
 def _counted_checks(evidence: Evidence, recorded: Recorded, verdict: Correct) -> tuple[Check, ...]:

@@ -1,0 +1,208 @@
+"""The record of an offered edit, what is said of it, and when it still holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import search_world as world
+
+from whet_agent.compare import Comparison, CompiledOnly, Judged
+from whet_agent.compare_words import comparison_json, exit_status, page_of, sentence
+from whet_agent.evidence import Evidence, gather
+from whet_agent.evidence_words import page
+from whet_agent.interfaces import differences
+from whet_agent.report import summarise
+from whet_agent.search.state import Surroundings
+from whet_agent.source.units import unit_of
+from whet_agent.store.codec import dump_event, parse_event
+from whet_agent.testing.doubles import (
+    ScriptedEvaluator,
+    ScriptedModel,
+    baseline,
+    counted_verdict,
+    device_facts,
+    passed,
+    timing,
+    wrong_verdict,
+)
+from whet_agent.verify import verdict_checks
+from whet_evaluator.evaluation import Shipped
+from whet_evaluator.worker.records import CompileReport, Correct, Timing
+
+FILES = {
+    "kernel.py": "0" * 64, "tests/test_kernel.py": "1" * 64, "tests/conftest.py": "2" * 64,
+    "docs/conftest.py": "3" * 64, "pyproject.toml": "4" * 64, "helpers.py": "5" * 64,
+}  # fmt: skip
+
+
+def evidence(verdict: Correct, **facts) -> Evidence:
+    """Of one edit on a scripted GPU."""
+    here = Surroundings(
+        facts=device_facts(**facts), shipped=Shipped(sources=FILES, data_digest="d", n_data=2),
+        whet="1.2",
+    )  # fmt: skip
+    return gather(
+        task=world.task(), run="r1", candidate="c1", text="new = 1\n", label="edit", strategy="",
+        surroundings=here, recorded=baseline(), verdict=verdict, stage_s={"tests": 1.0}, at=5.0,
+    )  # fmt: skip
+
+
+def timed(*ratios: float, noise: float = 0.003) -> Correct:
+    """A verdict with one timed case for each true ratio."""
+    cases = tuple(
+        dataclasses.replace(timing(ratio, seed=n, noise=noise).cases[0], name=f"case {n}")
+        for n, ratio in enumerate(ratios)
+    )
+    return Correct(
+        tests=(passed(),), launches=(), compiled=(),
+        timing=Timing(cases=cases, environment={"device": "Scripted GPU", "driver": "7"}),
+    )  # fmt: skip
+
+
+def compared(*on) -> Comparison:
+    return Comparison(
+        path="kernel.py", kernel="kernel", against="HEAD", original_text="old\n", text="new\n",
+        notes=(), on=on, at=5.0,
+    )  # fmt: skip
+
+
+def judged(verdict, target: str = "local") -> Judged:
+    proof = evidence(verdict) if isinstance(verdict, Correct) else None
+    return Judged(target=target, hardware="Scripted GPU", verdict=verdict, evidence=proof)
+
+
+async def test_it_is_a_function_of_the_journal(tmp_path):
+    """What the journal gives back is the same record, and each file is under what it is."""
+    _, events = await world.run(
+        tmp_path, world.task(), model=ScriptedModel([world.fence("good")]),
+        evaluator=ScriptedEvaluator(
+            {"good": counted_verdict(500)}, shipped=Shipped(sources=FILES, data_digest="d", n_data=2)
+        ),
+    )  # fmt: skip
+    found = summarise(events).best.evidence
+    again = summarise([parse_event(dump_event(event)) for event in events]).best.evidence
+    assert found == again
+    assert found.how == "counted"
+    assert found.hashes.tests.keys() == {"tests/test_kernel.py"}
+    assert found.hashes.configuration.keys() == {"tests/conftest.py", "pyproject.toml"}
+    assert found.hashes.helpers.keys() == {"docs/conftest.py", "helpers.py"}
+    assert "confirm" in found.stage_s
+
+
+def test_a_measured_edit_says_what_it_was_measured_on():
+    found = evidence(timed(1.5, 0.9))
+    assert found.how == "measured"
+    assert found.speedup.hardware == "Scripted GPU"
+    assert found.environment.settings["driver"] == "7"
+    said = page(found)
+    assert "measured on Scripted GPU" in said
+    assert "| case 1 | 0.90x" in said
+    assert "SLOWER" in said, "a case that lost is shown beside a mean that won"
+    assert "200 pairs in 20 rounds" in said
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "word"),
+    [
+        (timed(1.3), 0, "faster"),
+        (timed(1.0), 0, "same speed"),
+        (timed(0.8), 1, "slower"),
+        (counted_verdict(5000), 0, "untimed"),
+        (wrong_verdict("assert 1 == 2"), 1, "wrong result"),
+    ],
+)
+def test_the_exit_status_of_a_comparison(verdict, status, word):
+    found = compared(judged(verdict))
+    assert exit_status(found) == status
+    assert word in sentence(found)
+    assert comparison_json(found)["status"] == status
+    assert "```diff" in page_of(found)
+
+
+@pytest.mark.parametrize(
+    ("second", "status", "word"),
+    [
+        (judged(timed(0.8), "mi300x"), 1, "slower"),
+        (CompiledOnly(target="mi300x", arch="gfx942", why="It is off.",
+                      report=CompileReport(compiled=(), errors=("bad",))), 1, "does not compile"),
+        (CompiledOnly(target="mi300x", arch="gfx942", why="It is off.",
+                      report=CompileReport(compiled=())), 0, "nothing else. It is off."),
+        (CompiledOnly(target="mi300x", arch=None, why="It is off.", report=None), 0, "not judged"),
+    ],
+)  # fmt: skip
+def test_a_loss_on_another_target_is_never_hidden(second, status, word):
+    found = compared(judged(timed(1.5)), second)
+    assert exit_status(found) == status
+    assert "local: Correct and faster" in sentence(found)
+    assert word in sentence(found)
+    assert "## mi300x: " in page_of(found)
+
+
+@pytest.mark.parametrize(
+    ("now", "status"),
+    [
+        (timed(1.5), "holds"),
+        (timed(1.2), "changed"),
+        (counted_verdict(1000), "not repeated"),
+        (timed(1.5, noise=0.5), "not repeated"),
+    ],
+)
+def test_a_measurement_holds_when_intervals_overlap(now, status):
+    checks = {check.what: check for check in verdict_checks(evidence(timed(1.5)), baseline(), now)}
+    assert checks["correctness"].status == "holds"
+    assert checks["timing"].status == status
+
+
+def test_a_candidate_that_fails_again_no_longer_holds():
+    (check,) = verdict_checks(evidence(timed(1.5)), baseline(), wrong_verdict("assert 1 == 2"))
+    assert check.status == "changed"
+    assert "wrong result" in check.sentence
+
+
+BEFORE = """\
+import triton
+
+
+@triton.jit
+def kernel(x, n):
+    return n
+
+
+def launch(x, n=1):
+    kernel[(1,)](x, n)
+
+
+def other():
+    return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("return n", "return 2 * n", {}),
+        ("return 1", "return 2", {"same_unit": True, "outside": True}),
+        ("def launch(x, n=1)", "def launch(x: object, n=1)", {}),
+        ("def launch(x, n=1)", "def launch(x, n=2)", {"recalled": ("launch",)}),
+        ("def launch(", "def begin(", {"gone": ("launch",)}),
+        ("kernel(x, n):", "kernel(n, x):", {"kernel": True}),
+        ("return n\n\n\ndef", "return 2\n\n\nX = 1\n\n\ndef", {"outside": True}),
+    ],
+)
+def test_how_two_versions_differ(old, new, expected):
+    plain = {"same_unit": False, "outside": False, "gone": (), "recalled": (), "kernel": False}
+    found = differences(unit_of(BEFORE, "k.py", "kernel"), BEFORE.replace(old, new, 1))
+    assert attrs.asdict(found) == {**plain, **expected}
+    assert found.calls_fit == (not found.gone and not found.recalled)
+
+
+def test_a_kernel_that_is_gone_cannot_be_compared():
+    unit = unit_of(BEFORE, "k.py", "kernel")
+    assert differences(unit, BEFORE.replace("@triton.jit\n", "")) is None
