@@ -27,8 +27,10 @@ CHEAP_ELEMENTS = 24_000
 """A call with no more elements costs the interpreter about a tenth of a second."""
 SMALL_ELEMENTS = 64_000
 """Recorded calls up to this size come first: the tests ran them too."""
-MAX_ELEMENTS = 1 << 22
+MAX_ELEMENTS = 1 << 19
 MAX_RECORDED = 40
+OUTSIDE, LARGE = 5.0, 9.0
+"""Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
 
 
 def generate(
@@ -83,7 +85,7 @@ class _Setting:
 @dataclass
 class _Draft:
     rank: float
-    """Smaller comes first: 0 recorded, 1 hard, 2 hard in a second type, 3 outside, 4 large."""
+    """Smaller comes first: 0 recorded, 1 hard, 2 and 3 hard in other types, then the constants."""
     family: int
     group: str
     change: str
@@ -131,7 +133,7 @@ def _recorded(family: Family, setting: _Setting) -> Iterable[_Draft]:
     by_cost = sorted(family.calls, key=encoded.n_elements)
     for order, call in enumerate(by_cost[:MAX_RECORDED]):
         cheap = encoded.n_elements(call) <= SMALL_ELEMENTS
-        rank = (0.0 if order < 3 else 2.0) + order * 0.01 if cheap else 4.0
+        rank = (0.0 if order < 3 else 2.0) + order * 0.01 if cheap else LARGE
         yield _Draft(rank, setting.family, "recorded", "", call, hard=True)
 
 
@@ -142,7 +144,7 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
         contract = group.divisible and told
         for order, target in enumerate(_targets(group, n, setting, contract)):
             hard = not contract or target % 16 == 0
-            rank = (1.0 + later if hard else 3.0 + 0.1 * later) + 0.05 * order
+            rank = (1.0 + later if hard else OUTSIDE + 0.1 * later) + 0.05 * order
             for alone, changes in sizes.changes(family, base, index, target):
                 made = dimensions.resized(base, 0, changes)
                 if made is None or encoded.n_elements(made) > MAX_ELEMENTS:
@@ -166,7 +168,7 @@ def _targets(group: dimensions.Group, n: int, setting: _Setting, contract: bool)
 
 def _values(family: Family, call: Call, setting: _Setting, *, later: int) -> Iterable[_Draft]:
     for order, (kind, hard) in enumerate(values.kinds(family.calls, call, setting.blocks)):
-        rank = (1.02 + later if hard else 3.02 + 0.1 * later) + 0.06 * order
+        rank = (1.02 + later if hard else OUTSIDE + 0.02 + 0.1 * later) + 0.06 * order
         for chosen in values.assignments(call, kind):
             names = ", ".join(_named(call, chosen))
             yield _Draft(
@@ -177,7 +179,7 @@ def _values(family: Family, call: Call, setting: _Setting, *, later: int) -> Ite
 
 def _layouts(family: Family, call: Call, setting: _Setting) -> Iterable[_Draft]:
     for order, (change, made, hard) in enumerate(layouts.variants(family.calls, call)):
-        rank = (1.1 if hard else 3.04) + 0.05 * order
+        rank = (1.1 if hard else OUTSIDE + 0.04) + 0.05 * order
         group = "alias" if change.startswith("same memory") else "layout"
         yield _Draft(rank, setting.family, group, change, made, hard)
 

@@ -110,8 +110,7 @@ class _Guarded:
         import torch
 
         start = RED_ZONE_BYTES + shift
-        n_bytes = -(-n_bytes // 16) * 16  # any type's view must divide it
-        size = start + n_bytes + RED_ZONE_BYTES
+        size = start + n_bytes + RED_ZONE_BYTES + 16
         memory = torch.empty(size, dtype=torch.uint8, device=device)
         return cls(memory, start, start + n_bytes, pattern)
 

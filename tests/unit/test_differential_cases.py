@@ -1,0 +1,291 @@
+"""Generated cases: what moves together, what stays within the contract, how inputs are guarded."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whet_evaluator.worker.differential import cases, dimensions, encoded, inputs, layouts, sizes
+
+BLOCKS = [16, 64]
+
+
+def tensor(shape, *, dtype="float32", storage=0, strides=None, offset=0, **more):
+    described = {
+        "shape": list(shape),
+        "strides": list(strides or encoded.contiguous(shape)),
+        "offset": offset,
+        "storage": storage,
+        "dtype": dtype,
+        "requires_grad": False,
+        **more,
+    }
+    reach = offset + encoded.reach(described["shape"], described["strides"])
+    return {"tensor": {**described, "storage_bytes": reach * encoded.itemsize(dtype)}}
+
+
+def call(*args, names=(), **kwargs):
+    values = {k: {"value": v} if isinstance(v, int) else v for k, v in kwargs.items()}
+    return {"launcher": "f", "args": list(args), "kwargs": values, "names": list(names)}
+
+
+def resized(calls, old, new):
+    """The first call with its size `old` at `new`."""
+    (family,) = dimensions.families(calls)
+    index = next(i for i, g in enumerate(family.groups) if g.sizes[0] == old)
+    return dimensions.resized(family, 0, {index: new})
+
+
+def shapes(made):
+    return [t["shape"] for t in encoded.tensors(made).values()]
+
+
+def matmul(m, n, k):
+    return call(tensor((m, k)), tensor((k, n), storage=1), tensor((m, n), storage=2))
+
+
+def test_equal_sizes_move_together() -> None:
+    assert shapes(resized([matmul(33, 20, 17)], 17, 5)) == [[33, 5], [5, 20], [33, 20]]
+
+
+def test_another_call_unties_what_was_equal_by_chance() -> None:
+    square, other = matmul(32, 32, 32), matmul(48, 20, 17)
+    assert shapes(resized([square], 32, 31)) == [[31, 31]] * 3
+    assert shapes(resized([square, other], 32, 31))[0] == [31, 32]
+
+
+def test_arguments_that_equal_a_size_a_count_or_a_stride_follow_it() -> None:
+    one = call(tensor((24, 100)), n=100, numel=2400, rows=24, block=100, stride=100, eps=7)
+    made = resized([one], 100, 99)
+    values = {k: v["value"] for k, v in made["kwargs"].items()}
+    assert values == {
+        "n": 99, "numel": 24 * 99, "rows": 24, "block": 100, "stride": 99, "eps": 7
+    }  # fmt: skip
+
+
+def test_padding_steps_and_expansion_survive_a_new_size() -> None:
+    assert encoded.restrided([16, 777], [2000, 1], [16, 776]) == [2000, 1]
+    assert encoded.restrided([8, 10], [20, 2], [8, 9]) == [18, 2]
+    assert encoded.restrided([8, 10], [0, 1], [8, 9]) == [0, 1]
+    assert encoded.restrided([8, 10], [1, 8], [7, 10]) == [1, 7]
+
+
+def test_labels_stay_below_the_number_of_classes() -> None:
+    labels = [(37 * i) % 1000 for i in range(64)]
+    labels[3] = -100
+    one = call(tensor((64, 1000)), tensor((64,), dtype="int64", storage=1, values=labels))
+    made = resized([one], 1000, 513)
+    values = list(encoded.tensors(made).values())[1]["values"]
+    assert len(values) == 64
+    assert max(values) < 513
+    assert min(v for v in values if v != -100) >= 0
+    assert values[3] == -100
+    fewer = list(encoded.tensors(resized([one], 64, 5)).values())[1]["values"]
+    assert fewer == labels[:5]
+
+
+def test_running_counts_end_at_the_new_total_and_permutations_stay_such() -> None:
+    counts = tensor((4,), dtype="int32", storage=1, values=[0, 10, 25, 90])
+    order = tensor((90,), dtype="int64", storage=2, values=[89 - i for i in range(90)])
+    one = call(tensor((90, 16)), counts, order, tensor((3,), storage=3))
+    _, starts, permuted, _ = encoded.tensors(resized([one], 90, 41)).values()
+    assert (starts["values"][0], starts["values"][-1]) == (0, 41)
+    assert sorted(permuted["values"]) == list(range(41))
+    lengths = resized([one], 3, 7)
+    assert shapes(lengths)[1::2] == [[8], [7]], "n lengths have n + 1 running counts"
+    assert list(encoded.tensors(lengths).values())[1]["values"][-1] == 90
+
+
+def test_views_of_one_memory_shrink_but_never_grow_into_each_other() -> None:
+    q = tensor((10, 24), strides=(72, 1), storage_bytes=0)
+    k = tensor((10, 24), strides=(72, 1), offset=24)
+    assert resized([call(q, k)], 24, 25) is None
+    made = resized([call(q, k)], 24, 23)
+    first, second = encoded.tensors(made).values()
+    assert (first["strides"], second["offset"]) == ([72, 1], 24)
+
+
+def test_targets_hold_every_kind_of_size() -> None:
+    found = sizes.targets(100, [32], by_16=False)
+    assert {99, 101, 1, 31, 32, 33, 67} <= set(found)
+    prime = sizes.prime_below(100)
+    assert prime in found
+    assert all(prime % d for d in range(2, prime))
+    by_16 = sizes.targets(128, [32], by_16=True)
+    first_odd = next(i for i, n in enumerate(by_16) if n % 16)
+    assert {112, 144, 48, 16} <= set(by_16[:first_odd])
+
+
+def test_hard_keeps_the_divisibility_that_every_call_had() -> None:
+    def hard_columns(*columns, launches=()):
+        made = cases.generate(
+            [call(tensor((5, n))) for n in columns], launches, seed=1, blocks=BLOCKS
+        )
+        return {
+            t["shape"][1]
+            for case in made
+            if case["hard"] and case["group"] == "shape"
+            for t in encoded.tensors(case["call"]).values()
+        }
+
+    assert all(n % 16 == 0 for n in hard_columns(128, 256))
+    assert any(n % 16 for n in hard_columns(128, 250))
+    argument = {"type": "i32", "value": 7, "divisible_by_16": False}
+    untold = [{"arguments": [argument]}]
+    assert any(n % 16 for n in hard_columns(128, 256, launches=untold)), "no kernel was told"
+
+
+def test_layouts_are_hard_only_where_recorded() -> None:
+    dense, turned = call(tensor((8, 12))), call(tensor((8, 12), strides=(1, 8)))
+    hard = {change: h for change, _, h in layouts.variants([dense], dense)}
+    assert set(hard) == {"argument 1 " + k for k in
+                         ("padded", "sliced", "transposed", "offset", "expanded")}  # fmt: skip
+    assert not any(hard.values())
+    hard = {change: h for change, _, h in layouts.variants([dense, turned], dense)}
+    assert [change for change, h in hard.items() if h] == ["argument 1 transposed"]
+
+
+def test_large_calls_are_made_small_before_they_are_varied() -> None:
+    big = call(tensor((4096, 32003)))
+    made = cases.generate([big], [], seed=1, blocks=[512])
+    assert made[0]["name"].endswith("made small")
+    (small,) = encoded.tensors(made[0]["call"]).values()
+    assert small["shape"][1] > 512, "more than one block remains"
+    assert small["shape"][1] % 16 == 32003 % 16
+    assert made[-1]["group"] == "recorded"
+    assert all(case["elements"] <= cases.MAX_ELEMENTS for case in made[:-1])
+
+
+sizes_of = st.integers(1, 300)
+recorded_calls = st.lists(
+    st.builds(
+        lambda m, n, k, dtype: call(
+            tensor((m, k), dtype=dtype),
+            tensor((k, n), dtype=dtype, storage=1),
+            tensor((m,), dtype="int64", storage=2, values=[i * 7 % n for i in range(m)]),
+            names=("a", "b", "rows"),
+            n=n,
+        ),
+        sizes_of, sizes_of, sizes_of, st.sampled_from(["float16", "float32", "bfloat16"]),
+    ),
+    min_size=1, max_size=3,
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(recorded_calls, st.integers(0, 1000), st.lists(st.sampled_from([16, 32, 64, 128])))
+def test_cases_are_sound_and_deterministic(calls, seed, blocks) -> None:
+    before = copy.deepcopy(calls)
+    made = cases.generate(calls, [], seed=seed, blocks=blocks)
+    assert calls == before
+    assert made == cases.generate(calls, [], seed=seed, blocks=blocks)
+    assert len({case["id"] for case in made}) == len(made) <= cases.MAX_CASES
+    assert sum(case["group"] == "recorded" for case in made) >= 1
+    for case in made:
+        json.dumps(case)
+        a, b, rows = encoded.tensors(case["call"]).values()
+        if case["group"] != "alias":
+            assert a["shape"][1] == b["shape"][0]
+        assert rows["shape"][0] == a["shape"][0]
+        assert len(rows["values"]) == rows["shape"][0]
+        assert all(v >= 0 for v in rows["values"])
+        assert case["call"]["kwargs"]["n"]["value"] in (
+            b["shape"][1],
+            calls[0]["kwargs"]["n"]["value"],
+        )
+        for described in (a, b, rows):
+            end = described["offset"] + encoded.reach(described["shape"], described["strides"])
+            assert end * encoded.itemsize(described["dtype"]) <= described["storage_bytes"]
+
+
+KINDS = ["normal", "large", "denormal", "equal", "one-hot", "signed zero", "cancellation"]
+KINDS += ["nan first", "inf last", "-inf 16"]
+
+
+def case_of(one, values="normal", seed=3):
+    numbers = {t["storage"] for t in encoded.tensors(one).values()}
+    return {"call": one, "values": {str(n): values for n in numbers}, "seed": seed}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "float8_e5m2"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_of_a_kind(kind: str, dtype: str) -> None:
+    built = inputs.build(case_of(call(tensor((5, 40), dtype=dtype)), kind), "cpu")
+    (x,) = built.tensors
+    wide = x.double()
+    match kind.split():
+        case ["normal" | "cancellation"]:
+            assert 0.3 < wide.std() < 200
+        case ["large"]:
+            assert wide.isfinite().all()
+            assert wide.abs().max() > 20
+        case ["denormal"]:
+            assert wide.abs().max() < torch.finfo(x.dtype).tiny
+        case ["equal"]:
+            assert (wide == wide[0, 0]).all()
+        case ["one-hot"]:
+            assert (wide.sum(1) == 1).all()
+        case ["signed", "zero"]:
+            assert (wide == 0).all()
+            assert {math.copysign(1, v) for v in wide.flatten().tolist()} == {1, -1}
+        case ["nan", "first"]:
+            assert wide.isnan().sum() == 1
+            assert wide[0, 0].isnan()
+        case [_, "last"]:
+            assert dtype.startswith("float8") or wide[-1, -1] == math.inf
+        case _:
+            assert dtype.startswith("float8") or wide[0, 16] == -math.inf
+
+
+def test_values_keep_the_recorded_sign_and_bounds() -> None:
+    def drawn(kind, **floats):
+        facts = {"typical": 0.5, "finite": True, **floats}
+        return inputs.build(case_of(call(tensor((400,), floats=facts)), kind), "cpu").tensors[0]
+
+    assert drawn("normal", low=0.0, high=9.0).min() >= 0
+    assert drawn("cancellation", low=0.1, high=9.0).min() >= 0
+    probabilities = drawn("normal", low=0.0, high=1.0)
+    assert 0 <= probabilities.min() < 0.1 < 0.9 < probabilities.max() <= 1
+    assert drawn("normal", low=-90.0, high=99.0, typical=30.0).std() > 20
+
+
+def test_red_zones_aliases_and_moved_pointers() -> None:
+    shared = tensor((4, 6), strides=(12, 1), storage_bytes=0)
+    beside = tensor((4, 6), strides=(12, 1), offset=6)
+    one = call(shared, beside, tensor((9,), dtype="int64", storage=1, values=list(range(9))))
+    case = case_of(one)
+    a, b = inputs.build(case, "cpu"), inputs.build(case, "cpu", pointer_shift=1)
+    assert all(torch.equal(x, y) for x, y in zip(a.tensors, b.tensors, strict=True))
+    assert a.tensors[0].data_ptr() != b.tensors[0].data_ptr()
+    assert [t.data_ptr() % 64 for t in a.tensors] == [t.data_ptr() % 64 for t in b.tensors]
+    assert a.tensors[1].data_ptr() - a.tensors[0].data_ptr() == 24
+    assert a.tensors[2].tolist() == list(range(9))
+    before = a.snapshot()
+    a.tensors[0].zero_()
+    assert a.red_zones_intact()
+    assert not torch.equal(before[0], a.tensors[0])
+    a.refill(case)
+    assert torch.equal(before[0], a.tensors[0])
+    for behind in (-1, 9):
+        x = a.tensors[2]
+        outside = x.as_strided((1,), (1,), x.storage_offset() + behind)
+        kept = outside.item()
+        outside.fill_(0)
+        assert not a.red_zones_intact()
+        outside.fill_(kept)
+        assert a.red_zones_intact()
+
+
+def test_another_pattern_shows_reads_outside() -> None:
+    case = case_of(call(tensor((3,))))
+    seen = set()
+    for pattern in (0x00, 0xFF):
+        x = inputs.build(case, "cpu", pattern=pattern).tensors[0]
+        seen.add(str(x.as_strided((1,), (1,), x.storage_offset() + 4).item()))
+    assert seen == {"0.0", "nan"}
