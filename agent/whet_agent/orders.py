@@ -55,12 +55,19 @@ def build(
         digest=digest,
         tests=_tests(loaded, root, goal, path, chosen, text, tests),
         to_fix=tests if goal == "fix" else (),
+        references=_references(settings.reference, place),
         target=where,
         arch=where.arch,
         policy=_policy(settings.policy, recording),
         model=_model(loaded, recording),
         overlay=dict(overlay),
     )
+
+
+def _references(named: Mapping[str, str], place: str) -> dict[str, str]:
+    """Those of the settings that name a launcher of the file at `place`, by launcher."""
+    pairs = ((*key.partition("::"), value) for key, value in named.items())
+    return {launcher: value for file, _, launcher, value in pairs if file == place}
 
 
 def find_kernel(text: str, path: Path, kernel: str | None) -> Kernel:

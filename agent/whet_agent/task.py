@@ -40,6 +40,8 @@ class Policy:
     max_completion_tokens: int = 8192
     patience: int | None = None
     early_stop: float | None = None
+    strict: bool = False
+    """Differences outside what the tests recorded (NaN, denormals, other shapes) reject too."""
 
 
 @attrs.frozen(kw_only=True)
@@ -72,5 +74,7 @@ class Task:
     policy: Policy
     model: ModelChoice | None
     overlay: dict[str, str] = attrs.field(factory=dict)
+    references: dict[str, str] = attrs.field(factory=dict)
+    """Launchers of the unit to `file.py::function`: what the user trusts to be right."""
     to_fix: tuple[str, ...] = ()
     """For `fix`: the tests to turn green (files or node ids). Empty: every red one."""

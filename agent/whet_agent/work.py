@@ -43,7 +43,7 @@ from whet_agent.store.journal import Journal
 from whet_agent.task import Task
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Evaluator, OnProgress, Progress, Workspace
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.records import Differences, UnitRef
 
 __all__ = [
     "Draft",
@@ -235,7 +235,16 @@ def _candidate(search: Search, tried: Tried, nodes: tuple[str, ...], seed: str) 
         launches=search.recorded.launches,
         seed=zlib.crc32(seed.encode()),
         timed=search.task.goal == "optimize",
+        differences=_differences(search.task),
+        references=search.task.references,
     )
+
+
+def _differences(task: Task) -> Differences:
+    """What a difference from the original means. For `fix` the original is wrong."""
+    if task.goal == "fix":
+        return "listed"
+    return "strict" if task.policy.strict else "contract"
 
 
 def _watcher(work_id: str, ports: Ports) -> OnProgress:

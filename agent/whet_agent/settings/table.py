@@ -102,6 +102,13 @@ def _inside(path: str) -> str:
     return path
 
 
+def _node(name: str) -> str:
+    file, _, function = _inside(name).partition("::")
+    if not file.endswith(".py") or not all(p.isidentifier() for p in function.split(".")):
+        raise ValueError("write it as FILE.py::FUNCTION")
+    return name
+
+
 def _listed(value: object) -> object:
     """An environment variable has no lists: commas, one word a part."""
     if isinstance(value, str):
@@ -119,6 +126,7 @@ Text = Annotated[str, Field(min_length=1)]
 Word = Annotated[str, AfterValidator(_word)]
 Words = tuple[Text, ...]
 Inside = Annotated[tuple[Annotated[str, AfterValidator(_inside)], ...], BeforeValidator(_listed)]
+Node = Annotated[str, AfterValidator(_node)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -159,6 +167,12 @@ _TOP_ROWS: Mapping[str, Row] = {
     ),
     "tests": _row(Inside, "test files or node ids inside the project", project=True),
     "benchmarks": _row(Inside, "benchmark node ids inside the project", project=True),
+    "reference": _row(
+        dict[Node, Node],
+        "a table of launchers and what they should equal, both as FILE::FUNCTION",
+        project=True,
+        table=True,
+    ),
     "include": _row(Inside, "patterns of files inside the project", project=True),
     "exclude": _row(Inside, "patterns of files inside the project", project=True),
     "target": _row(Word, "the name of a target"),

@@ -20,6 +20,14 @@ MAX_BYTES = 1 << 30
 class Bank:
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._offered: set[str] = set()
+
+    def is_new(self, place: str) -> bool:
+        """True once for every place. What the original had no time for at first is not tried
+        again: every candidate is judged by the same cases."""
+        seen = place in self._offered
+        self._offered.add(place)
+        return not seen
 
     def place(self, basis: str, case: dict[str, Any]) -> str:
         """The folder of a case; `basis` names unit, project and mode. It may not exist yet."""
@@ -45,17 +53,13 @@ class Bank:
         for _, size, place in sorted(rows):
             if total <= MAX_BYTES:
                 return
+            self._offered.discard(str(place))
             shutil.rmtree(place, ignore_errors=True)
             total -= size
 
 
 def has(place: str, kind: str) -> bool:
     return os.path.exists(os.path.join(place, kind, "ended"))
-
-
-def has_any(place: str, kind: str = "wide") -> bool:
-    """Whether that kind of run was tried, whatever came of it."""
-    return os.path.isdir(os.path.join(place, kind))
 
 
 def lend(place: str, target: str) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ let a third process judge, and say what came of it.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -31,7 +32,6 @@ RUNS_OF_RECORDED = ("first", "again", "other", "back")
 MAX_SHOWN = 6
 _MAX_DEATHS = 4
 _WIDE_ELEMENTS = 1 << 20
-_SHARE_OF_WIDE = 0.5
 _SLOW_FACTOR, _SLOW_S = 20.0, 10.0
 
 
@@ -92,19 +92,18 @@ class Suite:
 
     async def _originals(self, wanted: list[Case], budget_s: float) -> set[str]:
         """Runs what the bank lacks; returns the ids of cases that the original survived."""
-        lacking = [c for c in wanted if not bank.has(self._place(c), "main")]
-        lacking = [c for c in lacking if not bank.died(self._place(c), "main")]
-        if lacking:
-            await self._run_original(lacking, "main", 1.5 * budget_s)
-        survived = [c for c in wanted if bank.has(self._place(c), "main")]
-        plain = [c for c in survived if c["elements"] <= _WIDE_ELEMENTS]
-        plain = [c for c in plain if _returns(self._place(c)) and not bank.has_any(self._place(c))]
-        if plain:
-            await self._run_original(plain, "wide", _SHARE_OF_WIDE * budget_s)
+        lacking = [c for c in wanted if self._means.bank.is_new(self._place(c))]
+        small = [c for c in lacking if c["elements"] <= _WIDE_ELEMENTS]
+        await asyncio.gather(
+            self._run_original(lacking, "main", budget_s),
+            self._run_original(small, "wide", budget_s),
+        )
         self._means.bank.trim()
-        return {c["id"] for c in survived}
+        return {c["id"] for c in wanted if bank.has(self._place(c), "main")}
 
     async def _run_original(self, wanted: list[Case], kind: str, budget_s: float) -> None:
+        if not wanted:
+            return
         async with self._means.place(self._request.unit.text) as where:
             folder = os.path.join(where.scratch.output, "differ")
             left = wanted
@@ -184,6 +183,8 @@ class Suite:
                 self.deaths[case["id"]] = "not run: still running at the deadline"
                 return None
         verdict = answers.verdict_of("differ", end)
+        if isinstance(verdict, records.Cheated):
+            return verdict
         how = verdict.how if isinstance(verdict, records.Crashed) else "did not finish"
         self.deaths[case["id"]] = f"the process died ({how}), where the original returns"
         if not self._is_fatal(hard=case["hard"]):
@@ -276,11 +277,6 @@ def _harvest(folder: str, items: list[Case], keep: Callable[[Case, str], None]) 
             died = number
         keep(case, source)
     return died
-
-
-def _returns(place: str) -> bool:
-    first = bank.heads(os.path.join(place, "main")).get("first")
-    return first is not None and not first["raised"]
 
 
 def _sentence(case: Case, row: Row) -> str:
