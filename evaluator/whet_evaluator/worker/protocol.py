@@ -104,7 +104,8 @@ class Record:
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """Judge `text` as the whole new content of `unit.path`. `nodes` are those the
-    baseline passed; `launches` its recorded specialisations, compiled in stage load."""
+    baseline passed, none to ask the generated cases alone; `launches` its recorded
+    specialisations, compiled in stage load."""
 
     id: int
     unit: UnitRef
