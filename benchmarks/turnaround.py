@@ -7,7 +7,7 @@ children forked from a preloaded process, and by freshly started ones (as confir
 does, and as an evaluator without a worker would). Overhead is the wall time until the
 verdict on correctness, minus compiling the candidate's kernels and minus the seconds pytest
 itself reports for the tests (kernel compilation and launches within a test are its own).
-Nothing is timed on the device here.
+Nothing is timed on the device here, and no cases are generated: `evaluator.py` counts both.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from whet_agent.candidates.sweep import sweep_variants
 from whet_agent.source.units import unit_of
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.evaluation import Candidate, OnProgress, Progress, Target, Workspace
+from whet_evaluator.worker.protocol import Limits
 from whet_evaluator.worker.records import Correct, Facts, WorkerVerdict
 
 Judge = Callable[[Candidate, OnProgress], Awaitable[WorkerVerdict]]
@@ -54,7 +55,7 @@ async def measure(options: argparse.Namespace) -> tuple[Facts, list[Judged], lis
     )
     assert unit is not None
     async with WorkerEvaluator(Target(python=options.python, arch=options.arch)) as evaluator:
-        facts = await evaluator.open(Workspace(root=root))
+        facts = await evaluator.open(Workspace(root=root, limits=Limits(differential_s=0)))
         recorded = await evaluator.record(unit, ("tests/test_softmax.py",), lambda _: None)
         nodes = tuple(test.nodeid for test in recorded.tests if test.outcome == "passed")
         texts = [one.text for one in sweep_variants(unit.text, unit, options.arch)]
@@ -151,8 +152,10 @@ def _phases(warm: list[Judged], cold: list[Judged]) -> list[str]:
     """Where the time goes within the stages, as the worker counts it and the store keeps it."""
     lines = [
         "## Phases\n",
-        "Median seconds, counted on the worker's host. `compile` and `tests` hold what is the "
-        "candidate's own.\n",
+        (
+            "Median seconds, counted on the worker's host. `compile` and `tests` hold what is the "
+            "candidate's own.\n"
+        ),
         "| phase | forked | cold |",
         "|---|---|---|",
     ]
