@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/seeded_bugs.md")
     parser.add_argument("--workers", type=int, default=2, help="workers at once")
     parser.add_argument("--differential-s", type=float, default=None, help="for one candidate")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="begin nothing after them")
     parser.add_argument("--device", action="store_true", help="stop where there is no GPU")
     options = parser.parse_args()
     chosen = [
@@ -52,12 +53,13 @@ def main() -> None:
         judge_all(
             chosen, n_workers=options.workers, python=options.python,
             differential_s=options.differential_s or (8.0 if options.device else 20.0),
-            on_judged=on_judged,
+            seconds=options.seconds, on_judged=on_judged,
         )
     )  # fmt: skip
+    left = len(chosen) - len(judged)
     if options.device and facts.mode != "device":
         sys.exit("There is no GPU here: run this on the machine that has one.")
-    options.out.write_text(report(judged, facts))
+    options.out.write_text(report(judged, facts, left=left))
     print(summary(judged))
 
 
@@ -69,7 +71,7 @@ def _line(one: BugFound | RewriteJudged) -> str:
     return f"{one.bug.name}: tests {one.by_tests or '-'}; generated {cases}"
 
 
-def report(judged: Sequence[BugFound | RewriteJudged], facts: Facts) -> str:
+def report(judged: Sequence[BugFound | RewriteJudged], facts: Facts, *, left: int = 0) -> str:
     """Both tables as markdown, in the order of the corpus whatever finished first."""
     by_name = {_name(one): one for one in judged}
     bugs = [by_name[bug.name] for bug in BUGS if bug.name in by_name]
@@ -86,7 +88,7 @@ def report(judged: Sequence[BugFound | RewriteJudged], facts: Facts) -> str:
         [
             "# Seeded bugs and honest rewrites\n",
             head,
-            summary(judged),
+            summary(judged) + (f" {left} were not begun in time." if left else ""),
             "",
             "| bug | kind | tests | generated cases |",
             "|---|---|---|---|",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,19 +63,26 @@ async def judge(
     python: str = sys.executable,
     arch: str = "sm_90",
     differential_s: float,
+    seconds: float = math.inf,
     on_judged: OnJudged,
 ) -> records.Facts:
-    """Judges each patch once, in order, on one worker. Seconds bound one candidate's cases."""
+    """Judges each patch once, in order, on one worker; none is begun after `seconds`.
+
+    `differential_s` bounds one candidate's cases.
+    """
     facts = None
+    ends_at = time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="whet-corpus-") as folder:
         projects = copy_projects(Path(folder))
         limits = Limits(differential_s=differential_s)
         async with WorkerEvaluator(Target(python=python, arch=arch)) as evaluator:
             for unit in units_of(patches):
+                if time.monotonic() > ends_at:
+                    break
                 facts = await evaluator.open(Workspace(root=projects[unit.project], limits=limits))
                 recorded = await evaluator.record(unit.reference, (unit.tests,), _silent)
                 for patch in patches:
-                    if patch.unit == unit.name:
+                    if patch.unit == unit.name and time.monotonic() < ends_at:
                         on_judged(await _judged(evaluator, unit, recorded, patch))
     assert facts is not None
     return facts
@@ -182,15 +191,18 @@ def in_parallel(patches: Sequence[T], n_workers: int) -> list[list[T]]:
 
 async def judge_all(
     patches: Sequence[Patch], *, n_workers: int, python: str, differential_s: float,
-    on_judged: OnJudged,
+    seconds: float = math.inf, on_judged: OnJudged,
 ) -> records.Facts:  # fmt: skip
     """As `judge`, on several workers at once."""
     facts = await asyncio.gather(
         *(
-            judge(share, python=python, differential_s=differential_s, on_judged=on_judged)
+            judge(
+                share, python=python, differential_s=differential_s, seconds=seconds,
+                on_judged=on_judged,
+            )
             for share in in_parallel(list(patches), n_workers)
         )
-    )
+    )  # fmt: skip
     return facts[0]
 
 
