@@ -127,7 +127,8 @@ def _groups(calls: list[Call]) -> list[Group]:
     _tie_running_counts(found, described)
     for path, vector in _vectors(calls).items():
         group = found.get(vector)
-        if group is not None and (min(vector) >= MIN_TIED_SCALAR or len(set(vector)) > 1):
+        sure = min(vector) >= MIN_TIED_SCALAR or len(set(vector)) > 1 or path[0] == "grid"
+        if group is not None and sure:
             group.scalars.append(path)
     for group in found.values():
         ranks = [(len(described[0][path]["shape"]), dim) for path, dim, _ in group.places]

@@ -18,11 +18,17 @@ Described = dict[str, Any]
 
 
 def leaves(call: Call) -> Iterator[tuple[Path, str, Any]]:
-    """`(path, kind, content)` of every leaf below args and kwargs, in order."""
+    """`(path, kind, content)` of every leaf below args, kwargs and a direct launch's grid."""
     for number, argument in enumerate(call["args"]):
         yield from _below(("args", number), argument)
     for name, argument in call["kwargs"].items():
         yield from _below(("kwargs", name), argument)
+    for number, dimension in enumerate(call.get("grid") or ()):
+        if isinstance(dimension, int):
+            yield ("grid", number), "value", dimension
+        else:
+            for factor, (n, _) in enumerate(dimension):
+                yield ("grid", number, factor, 0), "value", n
 
 
 def tensors(call: Call) -> dict[Path, Described]:
@@ -49,6 +55,8 @@ def put(call: Call, path: Path, content: Any) -> None:
 def parameter(call: Call, path: Path) -> str:
     """What to call the argument at `path`: its parameter's name where that was recorded."""
     names = call.get("names", ())
+    if path[0] == "grid":
+        return "the grid"
     head, rest = path[1], [str(p) for p in path[2:-1] if p not in _CONTAINERS]
     if path[0] == "args":
         number = int(head)
@@ -129,7 +137,7 @@ def name_of(call: Call) -> str:
     """`softmax(float32[64x781], 0.5)`: what tells one call from another."""
     parts = [_short(a) for a in call["args"]]
     parts += [f"{k}={_short(v)}" for k, v in call["kwargs"].items()]
-    grid = "[" + "x".join(map(str, call["grid"])) + "]" if "grid" in call else ""
+    grid = f"[{_grid_name(call['grid'])}]" if "grid" in call else ""
     return f"{call['launcher']}{grid}({', '.join(parts)})"
 
 
@@ -138,7 +146,7 @@ _CONTAINERS = {"list", "tuple", "set", "dict", "object", "state"}
 
 def _below(path: Path, encoded: dict[str, Any]) -> Iterator[tuple[Path, str, Any]]:
     (kind, content), *_ = encoded.items()
-    if kind in {"list", "tuple", "set"}:
+    if kind in {"list", "tuple", "set", "partial", "constexpr"}:
         for number, item in enumerate(content):
             yield from _below((*path, kind, number), item)
     elif kind == "dict":
@@ -162,7 +170,20 @@ def _outer_stride(old: int, dense: int, new_dense: int) -> int:
     return -(-padded // 16) * 16 if old % 16 == 0 else padded
 
 
-def _short(encoded: dict[str, Any]) -> str:
+def _grid_name(grid: Any) -> str:
+    """`4x8`, or `ceil(300/BLOCK)` where the kernel's configuration decides."""
+    if grid is None:
+        return "a function"
+    parts = [
+        str(n)
+        if isinstance(n, int)
+        else "*".join(f"ceil({m}/{b})" for m, b in n if b != 1 or m > 1)
+        for n in grid
+    ]
+    return "x".join(part or "1" for part in parts)
+
+
+def _short(encoded: dict[str, Any]) -> str:  # noqa: PLR0911 - a table of kinds
     (kind, content), *_ = encoded.items()
     if kind == "tensor":
         shape = "x".join(str(n) for n in content["shape"]) or "scalar"
@@ -172,6 +193,10 @@ def _short(encoded: dict[str, Any]) -> str:
         return "[" + ", ".join(_short(item) for item in content) + "]"
     if kind == "object":
         return str(content["class"])
+    if kind == "name":
+        return str(content[1] or content[0])
+    if kind in {"partial", "constexpr"}:
+        return _short(content[0])
     if kind == "dict":
         return "{" + ", ".join(f"{k}: {_short(v)}" for k, v in content.items()) + "}"
     return str(content)
