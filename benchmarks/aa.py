@@ -192,6 +192,7 @@ class Laboratory:
                 seed=7919 * self._n,
                 n_rounds=n_rounds,
                 n_pairs=10,
+                arch=timing.device_arch(self._torch, 0),
                 cache_bytes=timing.cache_bytes(self._torch),
                 own_file=str(self._folder / "candidate.py"),
                 on_round=lambda _done, _total: None,

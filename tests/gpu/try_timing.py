@@ -202,6 +202,9 @@ def look(
             f"{case.state:4} {sample[0]:9.2f} us {sample[1]:9.2f} us  {case.name}"
         )
     print(f"overall {measured.verdict} {measured.ratio:.4f}; control ok: {measured.control_ok}")
+    print(
+        "noise:", *measured.noise, *(f"{c.name}: {note}" for c in timing.cases for note in c.notes)
+    )
     (large,) = [c for c in measured.cases if c.name.startswith("softmax(float32[4096x4096])")]
     wrong = [] if large.verdict == expected else [f"{name}: {large.verdict} instead of {expected}"]
     if result["differs"] or not measured.control_ok:

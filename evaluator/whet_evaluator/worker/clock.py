@@ -46,7 +46,7 @@ class Clock:
         self._elapsed = cuda.Event.elapsed_time
         self._wait_event = cuda.Event.synchronize
         self._query = cuda.Event.query
-        self.synchronize = cuda.synchronize
+        self._synchronize = cuda.synchronize
         self._memory = cuda.mem_get_info
         self._sleep = getattr(cuda, "_sleep", None)
         self._graph = cuda.CUDAGraph
@@ -104,6 +104,10 @@ class Clock:
         elapsed = self._now() - began
         self.synchronize()
         return elapsed * 1e6
+
+    def synchronize(self) -> None:
+        """Waits for the whole device."""
+        self._synchronize()
 
     def free_bytes(self) -> int:
         """Of the device's memory."""

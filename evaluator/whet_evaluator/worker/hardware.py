@@ -117,6 +117,17 @@ CHIPS = {
 }
 
 
+FASTEST_BANDWIDTH = {
+    "gfx90a": 1_638_000_000_000,
+    "gfx942": 6_000_000_000_000,
+    "gfx950": 8_000_000_000_000,
+    "sm_80": 2_039_000_000_000,
+    "sm_90": 4_900_000_000_000,
+}
+"""Bytes a second of the fastest product of each architecture: MI250X (one die), MI325X,
+MI355X, A100 80 GB, and GH200 with HBM3e. What reads faster has not read."""
+
+
 def chip(arch: str) -> Chip:
     """The table's row for `arch`. An unknown one raises `KeyError` naming those known."""
     if arch not in CHIPS:

@@ -98,11 +98,10 @@ def next_look(n_rounds: int) -> int | None:
     return next((look for look in LOOKS if look > n_rounds), None)
 
 
-def is_undecided(rounds: Rounds, control: Rounds = ()) -> bool:
-    """Whether more rounds could still tell something: about the candidate, or about whether
-    the device is quiet enough to say anything."""
-    taken = [part for part in (rounds, control) if len(part) >= 2]
-    return any(estimate(part).verdict == "AMBIGUOUS" for part in taken)
+def is_undecided(*parts: Rounds) -> bool:
+    """Whether more rounds could still tell something: about the candidate, or from a control
+    about whether the device is quiet enough to say anything."""
+    return any(estimate(part).verdict == "AMBIGUOUS" for part in parts if len(part) >= 2)
 
 
 @lru_cache(maxsize=4096)

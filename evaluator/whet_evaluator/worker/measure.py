@@ -10,10 +10,14 @@ from dataclasses import dataclass
 
 from . import schedule
 from .clock import Clock
+from .physics import floor_us
 from .records import Case
 from .replay import Replay
 from .sampling import CheatedError, Engine, judge_after, plan
 from .schedule import AGAIN, CANDIDATE, ORIGINAL, Taken, Watch
+
+LATE_IS_NORMAL = 10
+"""A few samples, mostly the first, start before a host that was interrupted has queued all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,7 @@ class Order:
     seed: int
     n_rounds: int
     n_pairs: int
+    arch: str
     cache_bytes: int
     own_file: str
     """The candidate's, to tell its patches from those of libraries."""
@@ -41,15 +46,20 @@ def measure(clock: Clock, replay: Replay, order: Order) -> Case:
     chosen = plan([pilot], order.cache_bytes)
     engine.adopt(chosen)
     slowed_by = engine.calibrate(ORIGINAL)
+    floor = floor_us(
+        engine.compulsory(ORIGINAL), arch=order.arch, is_cold=chosen.state == "cold",
+        repeats=chosen.repeats, cache_bytes=order.cache_bytes,
+    )  # fmt: skip
     n_threads = clock.n_python_threads()
     taken = _take(clock, engine, order)
-    sample_us = chosen.repeats * statistics.median(b for _, b in _pairs(taken))
-    judge_after(engine.after_us(), sample_us)
+    call_us = statistics.median(b for pairs in taken.rounds for _, b in pairs)
+    judge_after(engine.after_us(), chosen.repeats * call_us)
+    judge_speed(call_us, floor)
     judge_process(clock, order.own_file, n_threads)
     notes = [*engine.notes, *taken.notes]
     if pilot.capture_fault is not None:
         notes.append(pilot.capture_fault)
-    if engine.n_late:
+    if engine.n_late > LATE_IS_NORMAL:
         notes.append(f"{engine.n_late} samples were taken again: the host came late")
     return Case(
         name=replay.name,
@@ -60,9 +70,20 @@ def measure(clock: Clock, replay: Replay, order: Order) -> Case:
         control=_frozen(taken.control),
         slowed=_frozen(taken.slowed),
         slowed_by=slowed_by,
+        floor_us=floor,
         retaken=tuple(taken.retaken),
         notes=tuple(notes),
     )
+
+
+def judge_speed(call_us: float, floor: float | None) -> None:
+    """Raises `CheatedError` for what cannot have been done in the time."""
+    if floor is not None and call_us < floor:
+        raise CheatedError(
+            "faster than the memory",
+            f"a call takes {call_us:.2f} us, but reading and writing what it must takes at least "
+            f"{floor:.2f} us on the fastest device of this architecture",
+        )
 
 
 def judge_process(clock: Clock, own_file: str, n_threads: int) -> None:
@@ -95,10 +116,6 @@ def _take(clock: Clock, engine: Engine, order: Order) -> Taken:
         )
     finally:
         gc.enable()
-
-
-def _pairs(taken: Taken) -> list[tuple[float, float]]:
-    return [pair for pairs in taken.rounds for pair in pairs]
 
 
 def _frozen(rounds: list[schedule.Pairs]) -> tuple[tuple[tuple[float, float], ...], ...]:

@@ -18,22 +18,33 @@ from .clock import Clock
 from .replay import Replay, outputs
 
 MAX_DRAWINGS = 5
+ROLL = 97
 
 
 class Rotation:
-    """`replay.make` gives the drawings; sets are copies of the first, grown on demand."""
+    """`replay.make` gives two drawings, which is slow on a host; the others are those two
+    with their floats in another order. Sets are copies of the first, grown on demand."""
 
     def __init__(self, clock: Clock, replay: Replay, seed: int) -> None:
         self._clock = clock
         self._like = replay.make(seed)
-        self._drawings = [storage_bytes(clock, self._like)]
-        self.set_bytes = sum(storage.nbytes for storage in self._drawings[0])
+        self.drawings = [storage_bytes(clock, self._like)]
+        self.set_bytes = sum(storage.nbytes for storage in self.drawings[0])
         affordable = clock.free_bytes() // 8 // max(1, self.set_bytes)
         self.n_drawings = max(2, min(MAX_DRAWINGS, affordable))
-        for i in range(1, self.n_drawings):
-            self._drawings.append(storage_bytes(clock, replay.make(seed + i)))
+        self.drawings.append(storage_bytes(clock, replay.make(seed + 1)))
+        floats = _float_storages(self._like)
+        for number in range(2, self.n_drawings):
+            drawn = self.drawings[number % 2]
+            self.drawings.append(
+                [
+                    storage.roll(ROLL * number) if is_float else storage
+                    for storage, is_float in zip(drawn, floats)
+                ]
+            )
         self.sets: list[Any] = []
-        self._buffers: list[list[Any]] = []
+        self.buffers: list[list[Any]] = []
+        """By set, then as in `drawings`: one flat view of each storage."""
         self._at = 0
 
     def grow(self, n_sets: int) -> None:
@@ -41,7 +52,7 @@ class Rotation:
         while len(self.sets) < n_sets:
             inputs = duplicate(self._clock, self._like)
             self.sets.append(inputs)
-            self._buffers.append(storage_bytes(self._clock, inputs))
+            self.buffers.append(storage_bytes(self._clock, inputs))
 
     def window(self, n_calls: int) -> list[int]:
         """The next `n_calls` sets, of which there must be as many."""
@@ -53,8 +64,8 @@ class Rotation:
         """Writes values into the window's sets: the i-th gets drawing `drawing + i`."""
         into, new = [], []
         for position, number in enumerate(window):
-            into += self._buffers[number]
-            new += self._drawings[self.drawing_of(position, drawing)]
+            into += self.buffers[number]
+            new += self.drawings[self.drawing_of(position, drawing)]
         if into:
             self._clock.copy_all(into, new)
 
@@ -78,6 +89,18 @@ def storage_bytes(clock: Clock, inputs: Any) -> list[Any]:
     return list(found.values())
 
 
+def _float_storages(inputs: Any) -> list[bool]:
+    """Of each distinct storage, in the order of `storage_bytes`, whether it holds floats
+    alone: integers may be indices, whose order matters."""
+    found: dict[int, bool] = {}
+    for tensor in outputs(values(inputs)):
+        storage = tensor.untyped_storage()
+        if storage.nbytes():
+            before = found.get(storage.data_ptr(), True)
+            found[storage.data_ptr()] = before and tensor.dtype.is_floating_point
+    return list(found.values())
+
+
 def flat(clock: Clock, tensor: Any) -> Any:
     """The whole storage of `tensor`, in words as wide as its size allows: copied the faster."""
     torch = clock.torch
@@ -93,7 +116,7 @@ def duplicate(clock: Clock, value: Any, copies: dict[int, Any] | None = None) ->
     if isinstance(value, dict):
         return {key: duplicate(clock, item, copies) for key, item in value.items()}
     if isinstance(value, calls.Rebuilt):
-        return calls.Rebuilt(value.qualname, duplicate(clock, value.state, copies))
+        return calls.Rebuilt(value.qualname, duplicate(clock, value.state, copies), value.home)
     if not hasattr(value, "untyped_storage"):
         return value
     storage = value.untyped_storage()

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .clock import Clock
+from .physics import Compulsory, compulsory
 from .replay import Replay, outputs
 from .rotation import Rotation, flat, values
 from .schedule import Turn
@@ -185,6 +186,15 @@ class Engine:
             if fault is None:
                 per_call = min(self._rough_graph_us(v, n) for v in self._versions.values())
         return Pilot(per_call, host, self._clock.empty_us, rotation.set_bytes, free, fault)
+
+    def compulsory(self, version: int) -> Compulsory:
+        """What every call must move, as that version shows."""
+        return compulsory(
+            self._clock,
+            self._rotation,
+            self._versions[version].run,
+            self._secret.randrange(1 << 30),
+        )
 
     def adopt(self, chosen: Plan) -> None:
         """Gets ready to sample as `chosen` says."""

@@ -80,7 +80,7 @@ def take(sampler: Sampler, watch: Watch, *, seed: int, n_rounds: int, n_pairs: i
             watch.on_round(len(taken.rounds), target)
             _round(sampler, watch, order, taken, n_pairs)
         following = next_look(target) if target >= LOOKS[0] else None
-        if following is None or not is_undecided(taken.rounds, taken.control):
+        if following is None or not is_undecided(taken.rounds, taken.control, taken.slowed):
             return taken
         seconds = (watch.now() - began) * (following - target) / target
         if not watch.may_go_on(seconds):
@@ -110,7 +110,7 @@ def _round(
 def _pairs(sampler: Sampler, watch: Watch, order: random.Random, n_pairs: int) -> dict[str, Pairs]:
     sampler.begin_round(order.randrange(1 << 30))
     kinds = ["test"] * n_pairs
-    kinds += ["control"] * max(1, n_pairs // 2) + ["slowed"] * max(1, n_pairs // 4)
+    kinds += ["control"] * max(1, n_pairs // 2) + ["slowed"] * max(1, n_pairs // 3)
     order.shuffle(kinds)
     checked = watch.draw(n_pairs)
     found: dict[str, Pairs] = {"test": [], "control": [], "slowed": []}

@@ -78,6 +78,7 @@ class _Stage:
             seed=int(self._job["seed"]) + 1000 * number,
             n_rounds=int(self._job["rounds"]),
             n_pairs=int(self._job["pairs"]),
+            arch=device_arch(self._torch, 0),
             cache_bytes=cache_bytes(self._torch),
             own_file=self._job["unit_file"],
             on_round=on_round,
