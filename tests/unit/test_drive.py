@@ -171,6 +171,7 @@ async def test_without_a_model_the_sweep_alone_decides(tmp_path):
 async def test_without_a_model_and_variants_there_is_nothing_to_try(tmp_path):
     _, events = await world.run(tmp_path, world.task(model=None, sweep=True))
     assert finished(events).reason == "nothing to try"
+    assert "kernel is launched from another file" in finished(events).sentence
     assert "--model" in finished(events).sentence
 
 

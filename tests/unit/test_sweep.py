@@ -544,3 +544,13 @@ def test_broken_text_never_raises(start: int, length: int, junk: str) -> None:
         unit = unit_of(text, "k.py", kernel.qualname)
         if unit is not None:
             sweep_variants(text, unit, "gfx942")
+
+
+def test_a_kernel_launched_from_another_file_has_only_its_defaults():
+    """And of those only the ones that no grid, which is out of sight, could depend on."""
+    given = sweep(ROWS.replace("BLOCK: tl.constexpr", "BLOCK: tl.constexpr = 256"), "rows")
+    assert {variant.strategy for variant in given} >= {"BLOCK 256 -> 512", "BLOCK 256 -> 128"}
+    assert all("= 256" not in variant.text for variant in given)
+    assert sweep(ROWS, "rows") == ()
+    scaling = sweep(ADD.replace("BLOCK: tl.constexpr", "BLOCK: tl.constexpr = 256"), "add")
+    assert not any("BLOCK" in variant.strategy for variant in scaling)

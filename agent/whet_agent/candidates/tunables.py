@@ -154,8 +154,10 @@ class _Finder:
     # ---- values written at the launch ----
 
     def _launch_axis(self, name: str) -> Axis | None:
-        if not self.launches or name in self.computed:
+        if name in self.computed:
             return None
+        if not self.launches:
+            return self._default_axis(name)
         if name in OPTIONS:
             return None if self.is_tuned else self._option_axis(name)
         if not self._may_vary(name):
@@ -168,6 +170,15 @@ class _Finder:
             sites += found
         unique = tuple(dict.fromkeys(sites))
         return Axis(name=name, sites=unique, is_size=True) if _one_value(unique) else None
+
+    def _default_axis(self, name: str) -> Axis | None:
+        """With all launches in other files: a default that no grid depends on may change."""
+        node = self.reading.defaults.get(name)
+        value = integer(node)
+        free = self.reading.steps - self.reading.scales_program - self.reading.grouping
+        if node is None or value is None or name not in free:
+            return None
+        return Axis(name=name, sites=(site_of(node, value),), is_size=True)
 
     def _option_axis(self, name: str) -> Axis | None:
         sites: list[Site] = []
@@ -284,8 +295,7 @@ class _Finder:
         )
 
     def _may_vary(self, name: str) -> bool:
-        reading = self.reading
-        return name in reading.steps | reading.scales_program | reading.grouping
+        return name in (self.reading.steps | self.reading.scales_program | self.reading.grouping)
 
 
 def _one_value(sites: tuple[Site, ...]) -> bool:

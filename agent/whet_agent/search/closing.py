@@ -182,9 +182,27 @@ def _keep_yours(search: Search) -> str:
             )
         return f"No fix in {_tries(n_tried)}: {listed(counts)}." if n_tried else "No fix was found."
     if not n_tried:
-        return "Keep yours: there was nothing to try." + _hint(search)
+        return f"Keep yours: there was nothing to try. {_why_nothing(search)}{_hint(search)}"
     what = "nothing faster" if search.has_clock else "nothing that moves less data"
     return f"Keep yours: {what} in {_tries(n_tried)}: {listed(counts)}."
+
+
+def _why_nothing(search: Search) -> str:
+    """What kept the sweep from trying anything."""
+    unit, kernel = search.task.unit, search.task.kernel
+    if not search.task.policy.sweep:
+        return "The sweep is switched off."
+    if not unit.launchers:
+        return (
+            f"{kernel} is launched from another file, so the parameters of its launches are not "
+            f"in {unit.path}, which is all that a run may change."
+        )
+    if search.has_clock:
+        return f"No launch parameter in {unit.path} is free to change."
+    return (
+        f"No launch parameter in {unit.path} is free to change and moves other bytes; without a "
+        "clock no other is tried."
+    )
 
 
 def _hint(search: Search) -> str:
