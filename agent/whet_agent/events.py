@@ -146,6 +146,10 @@ class Judged:
     verdict: WorkerVerdict
     stage_s: dict[str, float]
     at: float
+    key: str = ""
+    """What the verdict depends on (`store.verdicts`); empty where it may not be used again."""
+    known_from: str | None = None
+    """The run that this verdict was taken from instead of judging the same candidate again."""
 
 
 @attrs.frozen(kw_only=True)

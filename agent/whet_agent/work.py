@@ -39,6 +39,7 @@ from whet_agent.search.policy import (
     StartSweep,
 )
 from whet_agent.search.state import Search, Tried
+from whet_agent.store import verdicts
 from whet_agent.store.journal import Journal
 from whet_agent.task import Task
 from whet_evaluator.errors import EvaluatorError
@@ -203,6 +204,14 @@ def _call_failed(start: StartAsk, error: ModelError, at: float) -> CallFailed:
 async def _judge(start: StartJudge, search: Search, ports: Ports) -> Event:
     watcher = _Stopwatch(start.id, ports)
     candidate = _candidate(search, start.candidate, start.nodes, f"{search.run}.{start.id}")
+    key = _key(candidate, search, ports)
+    known = await ports.journal.judged(key)
+    if known is not None:
+        run, before = known
+        return attrs.evolve(
+            before, id=start.id, candidate=start.candidate.id, stage_s={}, at=ports.clock.now(),
+            known_from=run,
+        )  # fmt: skip
     verdict = await ports.evaluator.evaluate(candidate, watcher)
     return Judged(
         id=start.id,
@@ -210,6 +219,18 @@ async def _judge(start: StartJudge, search: Search, ports: Ports) -> Event:
         verdict=verdict,
         stage_s=watcher.stages(),
         at=ports.clock.now(),
+        key=key if verdicts.is_repeatable(verdict) else "",
+    )
+
+
+def _key(candidate: Candidate, search: Search, ports: Ports) -> str:
+    assert search.facts is not None, "open() comes before judging"
+    return verdicts.key_of(
+        candidate,
+        task=search.task,
+        facts=search.facts,
+        shipped=ports.evaluator.shipped,
+        limits=ports.workspace(search.task).limits,
     )
 
 

@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
-from whet_agent.events import SCHEMA, Event
+from whet_agent.events import SCHEMA, Event, Judged
 from whet_agent.store.codec import dump_event, parse_event
 from whet_agent.store.lease import HEARTBEAT_S, Holder, is_gone, this_process
 from whet_agent.store.mounts import load_mounts, network_file_system
@@ -57,7 +57,12 @@ class Journal:
     async def append(self, run: str, *events: Event) -> None:
         """Stores events in this order, all or none. Returns after the commit."""
         rows = [(type(event).__name__, dump_event(event), event.at) for event in events]
-        await self._wait(lambda: self._insert(run, rows))
+        keys = {index: event.key for index, event in enumerate(events) if _is_new(event)}
+        await self._wait(lambda: self._insert(run, rows, keys))
+
+    async def judged(self, key: str) -> tuple[str, Judged] | None:
+        """The run and the event of an earlier judgement that depends on the same things."""
+        return await self._wait(lambda: self._select_judged(key))
 
     async def events(self, run: str) -> tuple[Event, ...]:
         """The run's story so far; empty if there is no such run."""
@@ -115,7 +120,7 @@ class Journal:
         _migrate(connection, self.path)
         return connection
 
-    def _insert(self, run: str, rows: list[tuple[str, str, float]]) -> None:
+    def _insert(self, run: str, rows: list[tuple[str, str, float]], keys: dict[int, str]) -> None:
         with _transaction(self._connection) as db:
             self._check_lease(run)
             (last,) = db.execute("SELECT max(seq) FROM event WHERE run = ?", (run,)).fetchone()
@@ -126,6 +131,10 @@ class Journal:
                     (run, first + index, SCHEMA, kind, text, at)
                     for index, (kind, text, at) in enumerate(rows)
                 ],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO verdict (key, run, seq) VALUES (?, ?, ?)",
+                [(key, run, first + index) for index, key in keys.items()],
             )
 
     def _check_lease(self, run: str) -> None:
@@ -144,6 +153,19 @@ class Journal:
             "SELECT schema, json FROM event WHERE run = ? ORDER BY seq", (run,)
         ).fetchall()
         return tuple(_parse(run, schema, text) for schema, text in rows)
+
+    def _select_judged(self, key: str) -> tuple[str, Judged] | None:
+        row = self._connection.execute(
+            "SELECT run, schema, json FROM verdict JOIN event USING (run, seq) WHERE key = ?",
+            (key,),
+        ).fetchone()
+        if row is None:
+            return None
+        try:
+            event = _parse(*row)
+        except JournalError:
+            return None  # damaged, or a newer Whet's: judging again is the cure
+        return (row[0], event) if isinstance(event, Judged) else None
 
     def _select_runs(self) -> tuple[str, ...]:
         rows = self._connection.execute(
@@ -242,7 +264,16 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             "CREATE TABLE IF NOT EXISTS lease (run TEXT PRIMARY KEY, host TEXT NOT NULL, "
             "pid INTEGER NOT NULL, started TEXT NOT NULL, heartbeat REAL NOT NULL)"
         )
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS verdict (key TEXT PRIMARY KEY, run TEXT NOT NULL, "
+            "seq INTEGER NOT NULL)"
+        )
         db.execute(f"PRAGMA user_version = {LAYOUT}")
+
+
+def _is_new(event: Event) -> TypeGuard[Judged]:
+    """Whether the event holds a verdict that a later run may use: not one used again itself."""
+    return isinstance(event, Judged) and bool(event.key) and event.known_from is None
 
 
 def _parse(run: str, schema: int, text: str) -> Event:
