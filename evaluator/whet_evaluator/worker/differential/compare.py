@@ -6,6 +6,7 @@ else against what the original did.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +89,7 @@ class Comparison:
             if len(run.outputs) != len(expected.outputs):
                 roles = {o.role for o in run.outputs} ^ {o.role for o in expected.outputs}
                 return f"only one version makes {', '.join(sorted(roles))}"
-            if run.plain != expected.plain:
+            if not _alike(run.plain, expected.plain):
                 return f"returns {_short(run.plain)}, where the original returns {_short(expected.plain)}"
         return ""
 
@@ -314,6 +315,21 @@ def _bytes(torch: Any, data: Any) -> Any:
     if data.numel() == 0:
         return torch.zeros((*data.shape, 1), dtype=torch.uint8)
     return data.contiguous().unsqueeze(-1).view(torch.uint8)
+
+
+def _alike(got: tuple[Any, ...], want: tuple[Any, ...]) -> bool:
+    """Numbers that a launcher returned as such: floats nearly, all else exactly. A float
+    comes as its `repr`, so that NaN and infinities survive JSON."""
+    return len(got) == len(want) and all(map(_nearly, got, want))
+
+
+def _nearly(a: Any, b: Any) -> bool:
+    if a == b or not (isinstance(a, str) and isinstance(b, str)):
+        return bool(a == b)
+    try:
+        return math.isclose(float(a), float(b), rel_tol=1e-5, abs_tol=1e-8)
+    except ValueError:
+        return False
 
 
 def _form(output: Output) -> str:

@@ -31,7 +31,6 @@ class Prepared:
         self._torch = torch
         self._device = device
         self._inputs = inputs.build(case, device, pointer_shift=shifted)
-        self.is_launch = "launch" in case
 
     @property
     def tensors(self) -> list[Any]:

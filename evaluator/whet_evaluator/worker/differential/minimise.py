@@ -22,7 +22,7 @@ Found = tuple[Case, dict[str, Any]]
 async def smallest(suite: Suite, failing: list[Found]) -> list[Found]:
     """The smallest failing case, shrunk further while a shrunk one still fails. One at most."""
     best = min(failing, key=lambda found: _weight(found[0]))
-    if "call" not in best[0]:
+    if "grid" in best[0]["call"]:
         return [best]
     for number in range(_ROUNDS):
         variants = shrunk(best[0], f"m{number}")
@@ -58,5 +58,4 @@ def shrunk(case: Case, prefix: str) -> list[Case]:
 
 def _weight(case: Case) -> tuple[int, bool, bool]:
     """Fewer elements first, then recorded layouts and plain values."""
-    n = int(case.get("elements", 0)) or (encoded.n_elements(case["call"]) if "call" in case else 0)
-    return n, case["group"] != "recorded", bool(case.get("values"))
+    return case["elements"], case["group"] != "recorded", bool(case.get("values"))

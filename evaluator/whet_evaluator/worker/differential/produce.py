@@ -15,6 +15,7 @@ A case that kills the process has no `ended` file; the caller starts again behin
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .. import calls, importing, interpret, overlay
+from .. import importing, interpret, launchers, overlay
 from ..record import Recorder
 from . import outputs, tuners
 from .execution import Execution, Prepared
@@ -35,8 +36,7 @@ _PATTERN = {"first": 0, "again": 1, "other": 0, "back": 1}
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Runs `job["cases"]`, each `{case, runs, dump}`, until `job["budget_s"]` is spent.
 
-    Case k's files go to `job["folder"]/k`. Returns `{done, launchers}`: how many cases were
-    run, and names of launchers that this version lacks.
+    Case k's files go to `job["folder"]/k`. Returns `{done}`: how many cases were run.
     """
     producer = Producer(job)
     began = time.monotonic()
@@ -128,11 +128,10 @@ class Producer:
             yield
 
     def _function(self, name: str, case: dict[str, Any]) -> Callable[..., Any]:
+        call = case["call"]
         if name == "reference":
-            return self._reference(case["call"]["launcher"])
-        if "launch" in case:
-            return launched(self._module, case["launch"])
-        return found(self._module, case["call"]["launcher"])
+            return wide_first(self._torch, self._reference(call["launcher"]))
+        return launchers.launcher_of(self._module, call, self._device)
 
     def _reference(self, launcher: str) -> Callable[..., Any]:
         named = self._job["references"][launcher]
@@ -146,25 +145,32 @@ class Producer:
 
 
 def found(module: ModuleType, name: str) -> Callable[..., Any]:
-    """The module's callable of that dotted name. Raises `UnreplayableError`."""
+    """The module's callable of that dotted name. Raises `TypeError`."""
     value: Any = module
     for part in name.split("."):
         value = getattr(value, part, None)
     if not callable(value):
-        raise calls.UnreplayableError(f"no function {name} in {module.__name__}")
+        raise TypeError(f"no function {name} in {module.__name__}")
     return value  # type: ignore[no-any-return]
 
 
-def launched(module: ModuleType, launch: dict[str, Any]) -> Callable[..., Any]:
-    """A function of the kernel's arguments by name that launches it as a test did."""
-    kernel: Any = module
-    for part in launch["kernel"].split("."):
-        kernel = getattr(kernel, part, None)
-    if kernel is None or not hasattr(kernel, "run"):
-        raise calls.UnreplayableError(f"no kernel {launch['kernel']} in {module.__name__}")
-    grid = tuple(launch["grid"])
+def wide_first(torch: Any, reference: Callable[..., Any]) -> Callable[..., Any]:
+    """`reference` with floating-point tensors as float64, or as they are where it refuses."""
 
-    def call(**arguments: Any) -> None:
-        kernel[grid](**arguments, **launch["options"])
+    def widened_value(value: Any) -> Any:
+        if isinstance(value, (list, tuple)) and type(value) in {list, tuple}:
+            return type(value)(widened_value(item) for item in value)
+        if isinstance(value, dict):
+            return {key: widened_value(item) for key, item in value.items()}
+        if isinstance(value, torch.Tensor) and value.dtype.is_floating_point:
+            return value.double()
+        return value
+
+    @functools.wraps(reference)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return reference(*widened_value(args), **widened_value(kwargs))
+        except (TypeError, ValueError, RuntimeError, AssertionError):
+            return reference(*args, **kwargs)
 
     return call

@@ -122,8 +122,7 @@ class Suite:
         if kind == "wide":
             return ["float64", "nudged"]
         runs = list(RUNS_OF_RECORDED if case["group"] == "recorded" else RUNS)
-        launcher = case.get("call", {}).get("launcher")
-        if launcher in self._request.references:
+        if case["call"]["launcher"] in self._request.references:
             runs.append("reference")
         return [*runs, "ulp"] if self._means.mode == "device" else runs
 

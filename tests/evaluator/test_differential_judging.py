@@ -1,0 +1,198 @@
+"""What makes a difference, rule by rule, on runs as a version would have written them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from whet_evaluator.worker.differential import outputs, poison, tolerance
+from whet_evaluator.worker.differential.judge import judge
+from whet_evaluator.worker.differential.outputs import Output, Run, UnreadableError
+
+ROWS, COLS = 16, 40
+
+
+def values(dtype=torch.float32, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(ROWS, COLS, generator=generator).to(dtype)
+
+
+def output(data, role="output 0", kind="Tensor", shares=None):
+    name = str(data.dtype).removeprefix("torch.")
+    return Output(role, kind, name, tuple(data.shape), shares, data)
+
+
+def ran(*data, **fields):
+    made = tuple(
+        d if isinstance(d, Output) else output(d, f"output {n}") for n, d in enumerate(data)
+    )
+    return Run(**{"structure": "Tensor", "outputs": made, **fields})
+
+
+def both(*data, **fields):
+    return {"first": ran(*data, **fields), "again": ran(*data, **fields)}
+
+
+def judged(tmp_path, original, candidate, wide=None, *, hard=True):
+    """The judge's row on runs that went through files, as they do in earnest."""
+    folders = {}
+    for name, runs in (("original", original), ("candidate", candidate), ("wide", wide or {})):
+        folders[name] = str(tmp_path / name)
+        for run_name, run in runs.items():
+            outputs.write(folders[name], run_name, run)
+    return judge(torch, {"hard": hard, **folders, "wide": folders["wide"] if wide else None})
+
+
+def unwritten(index):
+    """The truth with one element left to stale memory, in the first run and in the second."""
+    made = []
+    for pattern in poison.PATTERNS:
+        data = values()
+        data.reshape(-1).view(torch.uint8)[index * 4 : index * 4 + 4] = pattern
+        made.append(ran(data))
+    return dict(zip(("first", "again"), made, strict=True))
+
+
+def moved(factor):
+    return values() * (1 + factor * 2.0**-23)
+
+
+def holding(special, place):
+    data = values()
+    data[place] = special
+    return data
+
+
+X = values()
+WHOLE = torch.arange(100, dtype=torch.int32)
+EQUAL = [
+    ("the same bits", both(X), both(X)),
+    ("a few ulp apart", both(X), both(moved(3))),
+    ("no elements", both(torch.empty(0, 4)), both(torch.empty(0, 4))),
+    ("both raise", both(raised="ValueError: a"), both(raised="TypeError: b")),
+    ("NaN at the same place", both(holding(math.nan, (0, 3))), both(holding(math.nan, (0, 3)))),
+    ("whole numbers", both(WHOLE), both(WHOLE)),
+    ("memory that neither writes", unwritten(7), unwritten(7)),
+    ("an input that both change", both(X, changed=(0,)), both(X, changed=(0,))),
+    ("nearly equal numbers", both(plain=("0.1",)), both(plain=("0.10000001",))),
+    (
+        "noise in both",
+        {"first": ran(X), "again": ran(moved(40))},
+        {"first": ran(moved(20)), "again": ran(moved(-20))},
+    ),
+]
+DIFFERENT = [
+    ("raises", both(X), both(raised="ValueError: no"), "raises ValueError: no"),
+    ("does not raise", both(raised="ValueError: no"), both(X), "where the original raises"),
+    ("another dtype", both(X), both(X.double()), "float64[16x40]"),
+    ("another shape", both(X), both(X[:8]), "float32[8x40]"),
+    ("a subclass", both(X), both(output(X, kind="Lazy")), "a Lazy float32"),
+    ("fewer outputs", both(X, X), both(X), "only one version makes output 1"),
+    ("another structure", both(X), both(X, structure="(Tensor)"), "returns (Tensor)"),
+    ("an alias", both(X), both(output(X, shares=0)), "lies in input 0"),
+    ("another number", both(plain=(3,)), both(plain=(4,)), "returns 4"),
+    ("a changed input", both(X), both(X, changed=(1,)), "changes its input 1"),
+    ("red zones", both(X), both(X, zones_intact=False), "red zones"),
+    ("one wrong element", both(X), both(holding(9.0, (3, 39))), "at [3, 39]: got 9, want"),
+    ("a NaN too many", both(X), both(holding(math.nan, (2, 0))), "got nan"),
+    ("a NaN too few", both(holding(math.nan, (2, 0))), both(X), "want nan"),
+    ("an infinity", both(holding(math.inf, (0, 0))), both(holding(-math.inf, (0, 0))), "got -inf"),
+    ("an index off by one", both(WHOLE), both(WHOLE + (WHOLE == 50).int()), "at [50]: got 51"),
+    ("half precision", both(X), both(X.half().float()), "ulp against the original"),
+    ("stale memory", both(X), unwritten(77), "left unwritten at [1, 37]"),
+    (
+        "what differs each time",
+        both(X),
+        {"first": ran(X), "again": ran(moved(3))},
+        "not the same for the same inputs at other addresses",
+    ),
+    (
+        "what was kept of an earlier call",
+        {**both(X), "other": ran(values(seed=1)), "back": ran(X)},
+        {**both(X), "other": ran(X), "back": ran(X)},
+        "with new values give the old results",
+    ),
+]
+
+
+@pytest.mark.parametrize("row", EQUAL, ids=lambda row: row[0])
+def test_equal(tmp_path, row):
+    found = judged(tmp_path, *row[1:])
+    assert (found["sentence"], found["unjudged"]) == ("", "")
+
+
+@pytest.mark.parametrize("row", DIFFERENT, ids=lambda row: row[0])
+def test_different(tmp_path, row):
+    _, original, candidate, words = row
+    found = judged(tmp_path, original, candidate)
+    assert words in found["sentence"]
+    sound = not any(run.raised for run in original.values())
+    assert found["hard"] == sound  # a case that the original does not pass is never hard
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_twice_the_originals_error_is_the_bound(tmp_path, dtype):
+    """With a float64 run as the truth: as exact as the original passes, four times as far fails."""
+    eps = torch.finfo(dtype).eps
+    truth = values(torch.float64, seed=3).abs() + 1
+    wide = {"float64": ran(truth)}
+
+    def off(n_ulp):
+        sign = torch.where(torch.arange(COLS) % 2 == 0, 1.0, -1.0).double()
+        return both((truth * (1 + sign * n_ulp * eps)).to(dtype))
+
+    assert judged(tmp_path / "a", off(12), off(15), wide)["sentence"] == ""
+    found = judged(tmp_path / "b", off(12), off(48), wide)
+    assert "original in float64" in found["sentence"]
+    assert found["oracle"] == "float64"
+    assert 8 < found["original_error"] < 16 < found["candidate_error"] < 64
+
+
+def test_an_oracle_that_the_original_misses_wildly_is_not_believed(tmp_path):
+    wide = {"float64": ran(values(torch.float64, seed=9))}
+    found = judged(tmp_path, both(X), both(moved(1)), wide)
+    assert (found["sentence"], found["oracle"]) == ("", "original")
+    assert judged(tmp_path, both(X), both(holding(2.0, (1, 1))), wide)["sentence"]
+
+
+def test_what_moving_the_inputs_changes_is_allowed(tmp_path):
+    """An ill-conditioned output: another order of additions moves it as much."""
+    wide = {"float64": ran(X), "nudged": ran(moved(900))}
+    assert judged(tmp_path / "a", both(X), both(moved(1000)), wide)["sentence"] == ""
+    assert judged(tmp_path / "b", both(X), both(moved(9000)), wide)["sentence"] != ""
+
+
+def test_a_reference_comes_before_the_original(tmp_path):
+    right = {**both(moved(4000)), "reference": ran(X.double())}
+    found = judged(tmp_path, right, both(X), {"float64": ran(moved(4000).double())})
+    assert (found["sentence"], found["oracle"]) == ("", "reference")
+
+
+def test_a_case_that_the_original_does_not_survive_is_not_hard(tmp_path):
+    noisy = {"first": ran(X), "again": ran(raised="RuntimeError: now and then")}
+    assert judged(tmp_path / "a", noisy, both(X))["unjudged"]
+    leaking = both(X, zones_intact=False)
+    assert judged(tmp_path / "b", leaking, both(holding(5.0, (0, 0))))["hard"] is False
+
+
+def test_files_of_a_candidate_are_not_believed(tmp_path):
+    outputs.write(str(tmp_path), "first", ran(X))
+    (tmp_path / "first.bin").unlink()
+    (tmp_path / "first.bin").symlink_to("/etc/hostname")
+    with pytest.raises(UnreadableError):
+        outputs.read(str(tmp_path), "first", torch)
+    (tmp_path / "first.json").write_text('{"outputs": [["a", "b", "float32", [1], null, 0, 4]]}')
+    with pytest.raises(UnreadableError):
+        outputs.read(str(tmp_path), "first", torch)
+
+
+def test_errors_ignore_an_element_that_happens_to_be_near_zero():
+    truth = values(torch.float64)
+    truth[0, 0] = 1e-12
+    apart = truth.clone()
+    apart[0, 0] = 2e-8
+    seen = tolerance.errors(torch, apart, truth, torch.float32)
+    assert seen.typical == 0.0
+    assert seen.largest < 1.0
