@@ -126,7 +126,7 @@ async def compare(
         on.append(judged)
         for name, other in others:
             on.append(await subject.judge_elsewhere(app, evaluator, launches, name, other))
-    return attrs.evolve(comparison, on=tuple(on))
+    return attrs.evolve(comparison, on=tuple(on), at=time.time())
 
 
 class _Subject:

@@ -40,18 +40,26 @@ def load_version(path: Path, against: str) -> Version:
             return Version(name=against, text=load_text(file))
         except (OSError, ValueError) as error:
             raise UsageError(f"{against} cannot be read as Python source ({error}).") from None
-    text = load_committed(path, against)
-    if text is None:
+    found = load_revision(path, against)
+    if found is None:
         raise UsageError(
             f"{against} is no file, and git knows no {path.name} under that revision: name a "
             "file, or a commit, branch or tag that has it."
         )
-    changed = _git(path.parent, "diff", "--name-only", "--end-of-options", against, "--") or b""
+    return found
+
+
+def load_revision(path: Path, revision: str) -> Version | None:
+    """The file at a revision, None where there is none such."""
+    text = load_committed(path, revision)
+    if text is None:
+        return None
+    changed = _git(path.parent, "diff", "--name-only", "--end-of-options", revision, "--") or b""
     top = _git(path.parent, "rev-parse", "--show-toplevel") or b""
     own = os.path.relpath(path.resolve(), top.decode().strip() or path.parent)
     names = [name for name in changed.decode("utf-8", "replace").splitlines() if name != own]
     return Version(
-        name=against, text=text, differing=tuple(name for name in names if name.endswith(".py"))
+        name=revision, text=text, differing=tuple(name for name in names if name.endswith(".py"))
     )
 
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from whet_agent.project import UserError, relative_to_root
+from whet_agent.revisions import HEAD, load_revision
 from whet_server import edits, orders
 from whet_server.accepting import accept
+from whet_server.comparing import ComparisonHandle
 from whet_server.documents import Buffer
 from whet_server.reporter import run_payload
 from whet_server.runs import Handle, OnSummary, Run
 from whet_server.session import Session
 from whet_server.testing_runs import TestRunHandle
 from whet_server.views import Goal, KernelView
+
+if TYPE_CHECKING:
+    from whet_evaluator.evaluation import Progress
 
 CHOICE_S = 120.0
 
@@ -32,6 +37,8 @@ async def start(session: Session, goal: Goal, argument: Any) -> dict[str, Any]:
     match goal:
         case "test":
             run = await _test_run(session, buffer, kernel, target)
+        case "verify":
+            run = await _comparison_run(session, buffer, kernel, target)
         case "optimize" | "fix":
             run = await _search_run(session, goal, buffer, kernel, target)
     session.runs.submit(run)
@@ -65,7 +72,7 @@ async def reject(session: Session, argument: Any) -> dict[str, Any]:
 
 async def resume(session: Session, argument: Any) -> dict[str, Any]:
     run = await _find(session, orders.run_id(argument))
-    if run.state != "finished" or run.goal == "test":
+    if run.state != "finished" or run.goal in ("test", "verify"):
         raise UserError(f"Run {run.id} is not a stopped run: there is nothing to resume.")
     app = await session.apps.of(session.root_of(run.path))
     journal_id = run.handle.run if run.handle else run.id
@@ -98,13 +105,18 @@ async def list_runs(session: Session, uri: str | None) -> list[dict[str, Any]]:
     """All runs newest first, or those of one document, with those of earlier sessions."""
     buffer = session.documents.get(uri) if uri is not None else None
     await session.remember_runs(buffer)
+    for known in session.documents:
+        session.see_taken(known)
     listed = [run_payload(run, session.uri_of(run)) for run in session.runs.all()]
     return [payload for payload in listed if uri is None or payload["uri"] == uri]
 
 
 async def content(session: Session, run_id: str, candidate: str | None) -> dict[str, Any]:
-    """The best as it would stand in the buffer now, beside the text the run began with."""
+    """The best as it would stand in the buffer now, beside the text the run began with; of
+    a run that verified an edit its page of evidence, in markdown."""
     run = await _find(session, run_id)
+    if run.verified is not None:
+        return {"text": run.verified.report, "original": ""}
     best = run.summary.best if run.summary else None
     if best is None or candidate not in (None, best.candidate):
         raise UserError(f"Run {run.id} offers no such candidate: `whet show {run.id}` lists all.")
@@ -187,6 +199,42 @@ async def _test_run(
         path=path, kernel=name, digest=kernel.digest, goal="test",
         target=task.target.name, begin=begin,
     )  # fmt: skip
+
+
+async def _comparison_run(
+    session: Session, buffer: Buffer, kernel: KernelView, target: str | None
+) -> Run:
+    """The buffer's text against HEAD's, with other buffers that are not saved."""
+    root, path, name = session.root_of(buffer.path), buffer.path, kernel.qualname
+    original = await asyncio.to_thread(load_revision, path, HEAD)
+    if original is None:
+        raise UserError(
+            f"git has no {path.name} at HEAD, so there is nothing to verify your changes "
+            "against: commit the file first."
+        )
+    others = {b.path: b.text for b in session.documents if b is not buffer}
+    overlay = await asyncio.to_thread(_unsaved, root, others)
+    app = await session.apps.of(root)
+    from whet_agent.compare import Order, compare
+
+    order = Order(
+        path=path, kernel=name, original=original, text=buffer.text, target=target,
+        overlay=overlay,
+    )  # fmt: skip
+
+    def begin(_on_summary: OnSummary) -> Handle:
+        return ComparisonHandle(compare(app, order, on_progress=on_progress))
+
+    def on_progress(progress: Progress) -> None:
+        share = f" {progress.done}/{progress.total}" if progress.total else ""
+        run.stage = progress.stage + share
+        session.reporter.changed(run)
+
+    run = Run(
+        path=path, kernel=name, digest=kernel.digest, goal="verify",
+        target=target or session.target(root).name, begin=begin,
+    )  # fmt: skip
+    return run
 
 
 async def _find(session: Session, run_id: str) -> Run:

@@ -60,7 +60,8 @@ def actions(state: KernelState, where: Where) -> tuple[Action, ...]:
         return (_cancel(run), *offered)
     wanted = _fix(state, where) if state.red else _optimize(state, where)
     choose = (_choose(state, where),) if where.target.others and not state.red else ()
-    return (*(*offered, wanted, _run_tests(state, where))[:MOST_ACTIONS], *choose)
+    verify = (_verify(state, where),) if state.edited else ()
+    return (*(*offered, wanted, *verify, _run_tests(state, where))[:MOST_ACTIONS], *choose)
 
 
 def lenses(state: KernelState, where: Where) -> tuple[Lens, ...]:
@@ -176,6 +177,14 @@ def _run_tests(state: KernelState, where: Where) -> Action:
         title="Run its tests",
         kind=f"{KIND_OTHER}.runTests",
         does=Command(name="whet.runTests", argument=_kernel_argument(state, where, "test")),
+    )
+
+
+def _verify(state: KernelState, where: Where) -> Action:
+    return Action(
+        title="Verify my changes",
+        kind=f"{KIND_OTHER}.verify",
+        does=Command(name="whet.verify", argument=_kernel_argument(state, where, "verify")),
     )
 
 

@@ -11,6 +11,7 @@ from whet_server.views import KernelState, KernelView, RunView
 if TYPE_CHECKING:
     from whet_agent.evidence import Evidence
     from whet_agent.report import RunSummary
+    from whet_server.comparing import Verified
 
 SHOWN_TESTS = 5
 
@@ -59,6 +60,8 @@ def _result(state: KernelState, *, now: float) -> list[str]:
     if running is not None:
         lines.append(f"Whet is at work: {progress_text(running.summary)}.")
     for run in state.runs:
+        if run.verified is not None:
+            return [*lines, *_verified(run, run.verified, now=now)]
         if run.summary is None:
             continue
         if run.summary.best is not None:
@@ -90,6 +93,13 @@ def _best(run: RunView, evidence: Evidence, *, now: float) -> list[str]:
         lines.append(f"How: {evidence.strategy}")
     costs = wording.cost_lines(evidence.cost_before, evidence.cost_after)
     return [*lines, *(f"{cost}." for cost in costs)]
+
+
+def _verified(run: RunView, found: Verified, *, now: float) -> list[str]:
+    """An edit of the person's own, as it was judged."""
+    stale = " (stale, the kernel changed since)" if run.fit == "stale" else ""
+    when = f"Verified against {found.against}, {wording.age(now - found.at)}{stale}"
+    return [f"{when}: {found.sentence}", *found.notes]
 
 
 def _age(summary: RunSummary, now: float) -> str:

@@ -45,6 +45,10 @@ class Reporter:
         """Something that is published changed, though no run did."""
         self._wake.set()
 
+    def refresh(self) -> None:
+        """What lenses and hints show changed, though no run did."""
+        self._spawn(self._client.refresh())
+
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
@@ -97,7 +101,7 @@ def run_payload(run: Run, uri: str) -> dict[str, Any]:
         "kernel": run.kernel,
         "goal": run.goal,
         "state": "finished" if run.state == "finished" else "running",
-        "stage": "queued" if run.state == "queued" else summary.stage if summary else "",
+        "stage": "queued" if run.state == "queued" else summary.stage if summary else run.stage,
         "tried": summary.tried if summary else 0,
         "iterations": _iterations(run),
         "best": _best_payload(run),
@@ -107,7 +111,8 @@ def run_payload(run: Run, uri: str) -> dict[str, Any]:
 
 
 def _best_payload(run: Run) -> dict[str, Any] | None:
-    best = run.summary.best if run.summary and not run.rejected else None
+    """Nothing is on offer while the buffer holds it, however it came there."""
+    best = run.summary.best if run.summary and not run.rejected and not run.taken else None
     if best is None:
         return None
     speedup = best.evidence.speedup
@@ -132,4 +137,6 @@ def _percentage(run: Run) -> int:
 def _message(run: Run) -> str:
     if run.state == "queued":
         return "waiting for another run on its target"
+    if run.summary is None and run.stage:
+        return run.stage
     return progress_text(run.summary, iterations=_iterations(run))

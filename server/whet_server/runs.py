@@ -19,6 +19,7 @@ import attrs
 
 from whet_agent.project import UserError
 from whet_agent.source.units import unit_digest
+from whet_server.comparing import Verified
 from whet_server.views import Fit, Goal, RunView
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Handle(Protocol):
 
     def cancel(self) -> None: ...
 
-    async def wait(self) -> RunSummary | tuple[TestOutcome, ...]: ...
+    async def wait(self) -> RunSummary | tuple[TestOutcome, ...] | Verified: ...
 
 
 OnSummary = Callable[["RunSummary"], None]
@@ -63,6 +64,12 @@ class Run:
     summary: RunSummary | None = None
     outcomes: tuple[TestOutcome, ...] | None = None
     """Of a test run, once it is finished."""
+    verified: Verified | None = None
+    """Of a verify run, once it is finished."""
+    stage: str = ""
+    """What a run without events does now."""
+    taken: bool = False
+    """Its best is the text of the open buffer: nothing is on offer while it is."""
     reason: str | None = None
     sentence: str = ""
     rejected: bool = False
@@ -98,6 +105,7 @@ class Run:
             fit=self.fit(digest),
             rejected=self.rejected,
             summary=self.summary,
+            verified=self.verified,
         )
 
     def fit(self, digest: str) -> Fit:
@@ -251,10 +259,13 @@ class Runs:
             except UserError as refused:
                 self._finish(run, "refused", str(refused))
 
-    def _end(self, run: Run, result: RunSummary | tuple[TestOutcome, ...]) -> None:
+    def _end(self, run: Run, result: RunSummary | tuple[TestOutcome, ...] | Verified) -> None:
         if isinstance(result, tuple):
             run.outcomes = result
             self._finish(run, "tests ran", _tests_sentence(result))
+        elif isinstance(result, Verified):
+            run.verified = result
+            self._finish(run, "verified", result.sentence)
         else:
             run.see(result)
             self._finish(run, result.reason or "finished", result.sentence)

@@ -24,7 +24,7 @@ from pygls.uris import to_fs_path
 from whet_agent.project import UserError
 from whet_server import commands, features, from_lsp, hover, reporter, to_lsp
 from whet_server.documents import Buffer
-from whet_server.session import Session
+from whet_server.session import HEAD_S, Session
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +130,7 @@ def code_lens(ls: WhetServer, params: lsp.CodeLensParams) -> list[dict[str, Any]
     buffer = session.documents.get(params.text_document.uri)
     if buffer is None:
         return []
+    session.heads.ask(buffer.path)
     where = session.where(buffer)
     return [
         to_lsp.lens(lens)
@@ -138,11 +139,15 @@ def code_lens(ls: WhetServer, params: lsp.CodeLensParams) -> list[dict[str, Any]
     ]
 
 
-def code_action(ls: WhetServer, params: lsp.CodeActionParams) -> list[lsp.CodeAction | lsp.Command]:
+async def code_action(
+    ls: WhetServer, params: lsp.CodeActionParams
+) -> list[lsp.CodeAction | lsp.Command]:
     session = ls.session
     buffer = session.documents.get(params.text_document.uri)
     if buffer is None:
         return []
+    if buffer.kernels:
+        await session.heads.wait(buffer.path, timeout_s=HEAD_S)
     where, only = session.where(buffer), from_lsp.only(params.context)
     span = from_lsp.span(buffer, params.range, session.client.capabilities.encoding)
     red = [d for d in params.context.diagnostics if d.source == to_lsp.SOURCE]
@@ -237,6 +242,7 @@ Work = Callable[[Session, Any], Awaitable[Any]]
 COMMANDS: dict[str, Work] = {
     "whet.optimize": lambda session, argument: commands.start(session, "optimize", argument),
     "whet.fix": lambda session, argument: commands.start(session, "fix", argument),
+    "whet.verify": lambda session, argument: commands.start(session, "verify", argument),
     "whet.runTests": lambda session, argument: commands.start(session, "test", argument),
     "whet.chooseTarget": commands.choose_target,
     "whet.cancel": commands.cancel,

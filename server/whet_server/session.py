@@ -15,6 +15,7 @@ from whet_server import features
 from whet_server.accepting import is_due, stream
 from whet_server.apps import Apps
 from whet_server.documents import Buffer, Documents
+from whet_server.heads import Heads
 from whet_server.red import RedTests
 from whet_server.reporter import Reporter
 from whet_server.runs import Run, Runs
@@ -26,6 +27,8 @@ HOVER_S = 0.5
 """How long a hover waits for the map of tests; the next one has it."""
 KEPT_RUNS = 50
 """Runs of earlier sessions that are looked at, newest first."""
+HEAD_S = 0.3
+"""How long the first code action in a file waits for git; the next one has its answer."""
 
 
 class Session:
@@ -46,6 +49,7 @@ class Session:
         self._published: dict[str, tuple[Finding, ...]] = {}
         self._status: dict[str, Any] | None = None
         self._tests = TestMaps()
+        self.heads = Heads(self.reporter.refresh)
         self._streaming: set[asyncio.Task[None]] = set()
 
     # What features read.
@@ -90,6 +94,7 @@ class Session:
 
     def opened(self, buffer: Buffer) -> None:
         self.documents.put(buffer)
+        self.see_taken(buffer)
         self.publish()
         self.tell_status()
 
@@ -97,7 +102,21 @@ class Session:
         """Lenses and hints are asked for by the client itself; the rest is pushed."""
         if buffer.uri in self._published:
             self.reporter.poke()
+        self.see_taken(buffer)
         self.tell_status()
+
+    def see_taken(self, buffer: Buffer) -> None:
+        """A best that the buffer holds is no offer, whichever way it was accepted."""
+        for run in self.runs.all():
+            if run.path == buffer.path and self._see_taken(run, buffer):
+                self.reporter.changed(run)
+
+    def _see_taken(self, run: Run, buffer: Buffer) -> bool:
+        """Whether that changed."""
+        before = run.taken
+        kernel = buffer.kernel(run.kernel) if run.summary and run.summary.best else None
+        run.taken = kernel is not None and run.fit(kernel.digest) == "after"
+        return run.taken != before
 
     def closed(self, uri: str) -> None:
         self.documents.close(uri)
@@ -118,6 +137,7 @@ class Session:
 
     async def close(self) -> None:
         self.reporter.close()
+        self.heads.close()
         for task in self._streaming:
             task.cancel()
         await self.runs.close()
@@ -182,6 +202,7 @@ class Session:
             red=red,
             red_stale=stale,
             tests=self._tests.known(buffer.path, kernel.qualname),
+            edited=self.heads.differs(buffer.path, kernel),
         )
 
     def _red_states(self, buffer: Buffer) -> tuple[KernelState, ...]:
@@ -193,6 +214,9 @@ class Session:
 
     def _run_changed(self, run: Run) -> None:
         self._red.learn(run)
+        buffer = self.documents.at(run.path)
+        if buffer is not None:
+            self._see_taken(run, buffer)
         self.reporter.changed(run)
         self._stream(run)
 

@@ -13,6 +13,7 @@ import attrs
 if TYPE_CHECKING:
     from whet_agent.report import RunSummary
     from whet_evaluator.worker.records import TestOutcome
+    from whet_server.comparing import Verified
 
 
 @attrs.frozen(order=True)
@@ -61,7 +62,7 @@ class TargetView:
     others: tuple[str, ...] = ()
 
 
-Goal = Literal["optimize", "fix", "test"]
+Goal = Literal["optimize", "fix", "test", "verify"]
 Fit = Literal["before", "after", "stale"]
 """How a buffer's unit stands to a run: the text it began with, its candidate, or neither."""
 
@@ -71,7 +72,8 @@ class RunView:
     """A run of this session or of the store, as features see it.
 
     `id` is the one the client knows. `state` `queued` waits for its target. `fit`
-    relates the kernel's present text to it. `summary` is None until its first event.
+    relates the kernel's present text to it. `summary` is None until its first event,
+    `verified` what a finished *verify* run found.
     """
 
     id: str
@@ -80,6 +82,7 @@ class RunView:
     fit: Fit
     rejected: bool = False
     summary: RunSummary | None = None
+    verified: Verified | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -87,7 +90,8 @@ class KernelState:
     """A kernel with all that is known of it. `runs` are newest first.
 
     `red` are its failing tests as last run, `red_stale` that its text changed since.
-    `tests` None: the static map has not been read yet.
+    `tests` None: the static map has not been read yet. `edited`: git's HEAD has the kernel,
+    and its unit is another one there.
     """
 
     kernel: KernelView
@@ -95,6 +99,7 @@ class KernelState:
     red: tuple[TestOutcome, ...] = ()
     red_stale: bool = False
     tests: tuple[str, ...] | None = None
+    edited: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -6,6 +6,7 @@ import pytest
 import server_values as v
 
 from whet_server import features, hover
+from whet_server.comparing import Verified
 from whet_server.views import Command, KernelState, RunOffer, TargetView
 
 RED = v.outcome_of("failed", detail="E   boom\nE   AssertionError: not close")
@@ -36,6 +37,7 @@ OPTIMIZE = (
 )  # fmt: skip
 FIX = ("Fix failing test", "quickfix.whet.fixTest", "whet.fix")
 TESTS = ("Run its tests", "whet.runTests", "whet.runTests")
+VERIFY = ("Verify my changes", "whet.verify", "whet.verify")
 CANCEL = ("Cancel Whet run", "whet.cancel", "whet.cancel")
 UNTIMED = ("Accept (correct, untimed)", "refactor.rewrite.whet.accept", "edit")
 FASTER = ("Accept 1.83x", "refactor.rewrite.whet.accept", "edit")
@@ -48,6 +50,10 @@ CHOOSE = ("Optimize for...", "whet.chooseTarget", "whet.chooseTarget")
     [
         pytest.param(v.state(), [OPTIMIZE, TESTS], id="a kernel"),
         pytest.param(v.state(red=(RED,)), [FIX, TESTS], id="a red test hides optimize"),
+        pytest.param(v.state(edited=True), [OPTIMIZE, VERIFY, TESTS], id="an edit of one's own"),
+        pytest.param(
+            v.state(v.offering(), edited=True), [UNTIMED, OPTIMIZE, VERIFY], id="edit and offer"
+        ),
         pytest.param(v.state(BUSY), [CANCEL], id="a run at work"),
         pytest.param(v.state(v.run(state="queued", summary=None)), [CANCEL], id="a queued run"),
         pytest.param(
@@ -206,6 +212,18 @@ def test_hover_tells_the_last_result_with_its_kind_of_evidence():
     check_hover(v.state(v.run(fit="stale", summary=measured)), "Stale, the kernel changed since")
     check_hover(v.state(v.run()), "Last run, 1 minute ago: Keep yours: nothing was better.")
     check_hover(v.state(BUSY), "Whet is at work: 4/20 tests.")
+
+
+def test_hover_tells_how_an_edit_of_ones_own_was_judged():
+    found = Verified(
+        against="HEAD", sentence="local: Correct, untimed.", notes=("Mind this.",), report="#",
+        at=v.NOW - 60,
+    )  # fmt: skip
+    run = v.run(goal="verify", summary=None, verified=found)
+    check_hover(
+        v.state(run), "Verified against HEAD, 1 minute ago: local: Correct, untimed.", "Mind this."
+    )
+    check_hover(v.state(v.run(goal="verify", summary=None, verified=found, fit="stale")), "(stale")
 
 
 @pytest.mark.parametrize("fit", ["before", "after", "stale"])

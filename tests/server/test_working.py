@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 
 import pytest
@@ -131,8 +132,10 @@ async def test_optimize_watch_accept_undo(world):
     editor.type(w.uri, 0, len(w.text), typed)
     accept = await w.action("Accept")
     resolved = await editor.client.code_action_resolve_async(accept)
+    assert editor.last(run)["best"], "undone, it is an offer again"
     assert editor.apply_edit(resolved.edit)
     assert w.text == expected
+    await editor.until(lambda: editor.last(run)["best"] is None, "taken, it is none")
 
     # A unit that a person touched is theirs.
     editor.type(w.uri, 0, len(w.text), typed.replace("n_cols,", "n_cols,  # mine", 1))
@@ -142,6 +145,35 @@ async def test_optimize_watch_accept_undo(world):
     assert "never overwritten" in answer["reason"]
     assert w.text == mine
     assert await editor.stop() == 0
+
+
+async def test_an_edit_of_ones_own_is_verified_against_git(world):
+    w = await world("softmax", ["never asked"], options=ONE_TEST)
+    editor, original = w.editor, w.text
+    git = ("git", "-c", "user.name=n", "-c", "user.email=n@localhost")
+    for command in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "one")):
+        subprocess.run([*git, *command], cwd=w.project.root, check=True)  # noqa: ASYNC221 - quick
+    titles = [action.title for action in await editor.actions(w.uri, await w.line())]
+    assert titles == ["Optimize for MI300X", "Run its tests"], "nothing was edited yet"
+    edited = projects.with_definitions(original, projects.recorded("softmax"))
+    editor.type(w.uri, 0, len(original), edited)
+    run = await w.begin("Verify my changes")
+    assert await w.titles() == ["Cancel Whet run"]
+    done = await editor.finished(run)
+    assert (done["goal"], done["reason"], done["best"]) == ("verify", "verified", None)
+    assert "Correct, untimed: it moves" in done["sentence"]
+    (reports,) = editor.client.progress_reports.values()
+    await editor.until(lambda: reports[-1].kind == "end")
+    assert any("tests" in (one.message or "") for one in reports)
+    page = (await editor.ask("whet/content", {"run": run}))["text"]
+    assert page.startswith("# kernels/softmax.py::softmax_kernel against HEAD")
+    assert "```diff" in page
+    hovered = await editor.hover(w.uri, (await editor.lenses(w.uri))[0].range.start)
+    assert "Verified against HEAD, " in hovered
+    assert done["sentence"] in hovered
+    assert w.text == edited
+    assert w.project.file.read_text("utf-8") == original
+    assert not w.model.requests
 
 
 async def test_red_tests_are_shown_fixed_and_cleared(world):

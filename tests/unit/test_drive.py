@@ -683,7 +683,11 @@ async def test_a_speedup_is_what_fresh_samples_say(tmp_path):
     summary = summarise(events)
     assert summary.best.text == "quick"
     assert summary.best.evidence.speedup.ratio == pytest.approx(1.5, rel=0.01)
-    assert summary.best.evidence.speedup.low < summary.best.evidence.speedup.ratio < summary.best.evidence.speedup.high
+    assert (
+        summary.best.evidence.speedup.low
+        < summary.best.evidence.speedup.ratio
+        < summary.best.evidence.speedup.high
+    )
     assert summary.best.evidence.speedup.hardware == "Scripted GPU"
     assert "faster, measured on Scripted GPU" in summary.sentence
     assert finished_json(summary)["best"]["speedup"]["measured"] is True
