@@ -20,6 +20,9 @@ from whet_evaluator.worker.records import UnitRef, WorkerVerdict
 
 collect_ignore = ["projects"]  # tests of users' projects, run by workers
 
+HABITS = "# Uses ctypes, subprocess, thread, socket, environ, open(, write_text and gc.\n"
+"""What an original does itself is no trick in a candidate: these tests are about what holds
+a candidate that does it, not about `integrity`, which would end most of them first."""
 TEST_FILE = "from unit import value\n\n\ndef test_value():\n    assert value() == 1\n"
 
 
@@ -28,7 +31,7 @@ class SmallProject:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.original = "def value():\n    return 1\n"
+        self.original = HABITS + "def value():\n    return 1\n"
         self.write("unit.py", self.original)
         self.write("test_unit.py", TEST_FILE)
         self.write("conftest.py", "")

@@ -7,7 +7,7 @@ from typing import Any
 from . import records
 from .protocol import from_json
 from .records import Launch, WorkerVerdict
-from .runner import Answered, Died, OutOfTime, OverLimit, Raised, StageEnd
+from .runner import Answered, Caught, Died, OutOfTime, OverLimit, Raised, StageEnd
 from .workspace import WorkspaceError
 
 
@@ -17,6 +17,8 @@ def verdict_of(stage: records.Stage, end: StageEnd) -> WorkerVerdict:
         return records.Crashed(
             stage=stage, how="raised an exception outside the tests", output=end.trace
         )
+    if isinstance(end, Caught):
+        return records.Cheated(reason=end.reason, detail=end.detail)
     if isinstance(end, OutOfTime):
         return records.TimedOut(stage=stage, limit_s=end.limit_s)
     if isinstance(end, OverLimit):

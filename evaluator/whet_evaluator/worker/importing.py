@@ -10,6 +10,8 @@ import traceback
 from types import ModuleType
 from typing import Any
 
+from . import integrity
+
 
 def import_unit(job: dict[str, Any]) -> ModuleType:
     """The module of `job["unit_file"]`. `overlay.install` must have run. Raises whatever
@@ -29,7 +31,8 @@ def load_file(path: str, name: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    with integrity.around_import(path):
+        spec.loader.exec_module(module)
     return module
 
 

@@ -24,6 +24,8 @@ from collections.abc import Callable, Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
+from . import integrity
+
 
 def install(job: dict[str, Any]) -> None:
     """Call in a child before anything of the user is imported; again is harmless.
@@ -111,14 +113,23 @@ def after_unit_import(listener: Callable[[ModuleType], None]) -> None:
     _listeners.append(listener)
 
 
+_any_listeners: list[Callable[[ModuleType], None]] = []
+
+
+def after_import(listener: Callable[[ModuleType], None]) -> None:
+    """Calls `listener(module)` after each import of a module of the project, from now on."""
+    _any_listeners.append(listener)
+
+
 class _FreshLoader(importlib.machinery.SourceFileLoader):
     """Compiles from source every time; neither reads nor writes bytecode."""
 
     is_unit = False
 
     def exec_module(self, module: ModuleType) -> None:
-        super().exec_module(module)
-        for listener in _listeners if self.is_unit else ():
+        with integrity.around_import(self.get_filename(module.__name__)):
+            super().exec_module(module)
+        for listener in (*(_listeners if self.is_unit else ()), *_any_listeners):
             listener(module)
 
     def get_code(self, fullname: str) -> CodeType:

@@ -42,6 +42,14 @@ class Raised:
 
 
 @dataclass(frozen=True)
+class Caught:
+    """`integrity` saw the candidate at a trick and ended the child."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class Died:
     how: str
     output: str
@@ -62,7 +70,7 @@ class Wedged:
     """Something outlived SIGKILL: the device's driver hangs."""
 
 
-StageEnd = Union[Answered, Raised, Died, OutOfTime, OverLimit, Wedged]
+StageEnd = Union[Answered, Raised, Caught, Died, OutOfTime, OverLimit, Wedged]
 
 
 async def run_stage(
@@ -75,19 +83,21 @@ async def run_stage(
     """Runs `order` (see `supervise.guard` and `stage.run_child`) in a child of `zygote`, or in
     a fresh process where that is None. Cancelling ends the child and waits until it is gone.
     """
-    token = secrets.token_hex(16)
+    token, lesser_token = secrets.token_hex(16), secrets.token_hex(16)
     asked_at = time.monotonic()
     for chosen in (zygote, None):
         with contextlib.ExitStack() as stack:
             files = _StageFiles(
-                stack, {**order, "token": token, "asked_at": asked_at}, order["log_dir"]
+                stack,
+                {**order, "token": token, "lesser_token": lesser_token, "asked_at": asked_at},
+                order["log_dir"],
             )
             launch = files.descriptors
             forked = chosen is not None and await chosen.fork(launch)
             if not forked:
                 spawn_stage(launch, package_root, order["log_dir"], fresh_env)
             files.close_theirs()
-            talk = _Talk(files, token, on_progress)
+            talk = _Talk(files, token, lesser_token, on_progress)
             end = await talk.wait(float(order["deadline_s"]))
         if chosen is None or not forked or talk.began:
             return end
@@ -135,9 +145,13 @@ class _StageFiles:
 class _Talk:
     """Reads a stage's two channels until its guardian is gone."""
 
-    def __init__(self, files: _StageFiles, token: str, on_progress: OnProgress) -> None:
+    def __init__(
+        self, files: _StageFiles, token: str, lesser_token: str, on_progress: OnProgress
+    ) -> None:
         self._files = files
         self._token = token
+        self._lesser_token = lesser_token
+        self._caught: Caught | None = None
         self._on_progress = on_progress
         self._answer: dict[str, Any] | None = None
         self._answered_at = 0.0
@@ -208,14 +222,22 @@ class _Talk:
             message = json.loads(line)
         except ValueError:
             return
-        if not isinstance(message, dict) or message.pop("token", None) != self._token:
-            return  # written by somebody who guessed the descriptor
-        progress = message.get("progress")
-        if progress:
-            self._on_progress(progress["detail"], progress["done"], progress["total"])
-        elif self._answer is None:
+        token = message.pop("token", None) if isinstance(message, dict) else None
+        if token == self._lesser_token:
+            self._take_lesser(message)
+        elif token == self._token and self._answer is None:
             self._answer = message
             self._answered_at = time.monotonic()
+        # Anything else was written by somebody who guessed the descriptor.
+
+    def _take_lesser(self, message: dict[str, Any]) -> None:
+        """A candidate could find this token: the worst it can do with it is to harm itself."""
+        with contextlib.suppress(KeyError, TypeError):
+            if "caught" in message:
+                self._caught = self._caught or Caught(**message["caught"])
+            else:
+                progress = message["progress"]
+                self._on_progress(progress["detail"], progress["done"], progress["total"])
 
     def _conclude(self, deadline_s: float) -> StageEnd:
         ended, status = self._reports.get("ended"), self._reports.get("status")
@@ -227,12 +249,16 @@ class _Talk:
             return OutOfTime(deadline_s)
         if ended == "exceeded":
             return OverLimit(self._reports["what"])
-        if self._answer is not None and status == 0:
-            if "error" in self._answer:
-                return Raised(self._answer["error"])
-            ended_after = time.monotonic() - self._answered_at
-            return Answered(self._answer["answer"], {**self._answer["phases"], "exit": ended_after})
-        return Died(_how(status), self._files.tail())
+        answered = self._answered() if status == 0 else None
+        return self._caught or answered or Died(_how(status), self._files.tail())
+
+    def _answered(self) -> Answered | Raised | None:
+        if self._answer is None:
+            return None
+        if "error" in self._answer:
+            return Raised(self._answer["error"])
+        ended_after = time.monotonic() - self._answered_at
+        return Answered(self._answer["answer"], {**self._answer["phases"], "exit": ended_after})
 
 
 def _unlinked(folder: str) -> IO[bytes]:

@@ -1,8 +1,10 @@
 """The child: makes itself private and confined, runs one job, writes one answer.
 
-The answer goes out on a private descriptor as JSON lines, each carrying the order's
-token, so that nothing a candidate prints can be taken for it. `progress` lines come
-first; the last is `{"answer": ...}` or `{"error": trace}`.
+The answer goes out on a private descriptor as JSON lines, each carrying a token of the
+order, so that nothing a candidate prints can be taken for it. `progress` lines come
+first; the last is `{"answer": ...}`, `{"error": trace}` or `{"caught": ...}`. The answer's
+token is a local variable of one frame while user code runs: whoever walks frames in order
+to read it is seen (`integrity`). The other token is good for no answer.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import isolation
+from . import integrity, isolation
 from .phases import Phases
 from .supervise import Descriptors
 
@@ -29,7 +31,7 @@ _RESULT_FD_FROM = 200  # out of the way of code that closes or reuses low number
 
 def run_child(order: dict[str, Any], descriptors: Descriptors) -> None:
     """Runs `order["job"]` and exits the process. Called in a fresh fork."""
-    token = order.pop("token")
+    token, lesser_token = order.pop("token"), order.pop("lesser_token")
     phases = Phases(order["asked_at"])
     phases.mark("fork")
     result = fcntl.fcntl(descriptors.result, fcntl.F_DUPFD_CLOEXEC, _RESULT_FD_FROM)
@@ -38,7 +40,8 @@ def run_child(order: dict[str, Any], descriptors: Descriptors) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     _settle(order)
     phases.mark("settle")
-    job = {**_with_progress(order["job"], result, token), "mark": phases.mark}
+    job = {**_with_progress(order["job"], result, lesser_token), "mark": phases.mark}
+    integrity.install(job, _caught(result, lesser_token))
     try:
         answer = {"answer": dispatch(job)}
     except BaseException:
@@ -102,6 +105,18 @@ def _with_progress(job: dict[str, Any], result: int, token: str) -> dict[str, An
         _write_line(result, {"token": token, "progress": line})
 
     return {**job, "progress": progress}
+
+
+def _caught(result: int, token: str) -> integrity.Caught:
+    """What ends this process for a trick. Bound now: a candidate may replace the functions."""
+    write, dumps, leave = os.write, json.dumps, os._exit
+
+    def caught(reason: str, detail: str) -> None:
+        line = dumps({"token": token, "caught": {"reason": reason, "detail": detail}})
+        write(result, line.encode() + b"\n")
+        leave(0)
+
+    return caught
 
 
 def _write_line(descriptor: int, message: dict[str, Any]) -> None:

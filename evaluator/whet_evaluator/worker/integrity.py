@@ -1,0 +1,218 @@
+"""What a candidate does to the process that judges it, seen while it does it.
+
+Two means, both installed before the candidate is imported and neither switched on for the
+original's own text:
+
+- An audit hook: the interpreter announces frame walking, the collector's lists, threads,
+  other programs, files opened for writing, `exec`, tracing and native code. It cannot be
+  removed. What counts is who asked: the nearest frame that is not the standard library's
+  must be the unit's file.
+- Identities of what comparisons, clocks, pytest, Triton and this package are made of,
+  taken before the unit's module is executed and before each outermost call of a launcher,
+  and compared after it. A test that patches something itself is none of our business.
+
+The first thing seen ends the child at once, with the trick as its only answer: nothing that
+the candidate does afterwards can take it back. What the original's text does as well is
+allowed. This explains and hardens; outputs are judged in another process all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from . import identities
+
+Caught = Callable[[str, str], None]
+"""Takes the trick's name and what was seen; does not return."""
+
+_STDLIB = os.path.dirname(os.path.realpath(os.__file__))
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_FRAME_ATTRIBUTES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame", "__code__"})
+
+_FRAMES = "walked the interpreter's frames"
+_COLLECTOR = "searched the collector's objects"
+_FILES = "changed files"
+_ENVIRONMENT = "changed the environment"
+_PROGRAMS = "started another program"
+_THREADS = "started a thread"
+_HIDDEN = "ran code hidden in text"
+_TRACING = "traced the interpreter"
+_NATIVE = "called native code"
+_NETWORK = "opened a connection"
+
+_TRICKS = {
+    "sys._getframe": _FRAMES, "sys._current_frames": _FRAMES, "sys._current_exceptions": _FRAMES,
+    "object.__getattr__": _FRAMES,
+    "gc.get_objects": _COLLECTOR, "gc.get_referrers": _COLLECTOR, "gc.get_referents": _COLLECTOR,
+    "open": _FILES, "os.remove": _FILES, "os.rename": _FILES, "os.truncate": _FILES,
+    "os.link": _FILES, "os.symlink": _FILES, "os.rmdir": _FILES, "os.mkdir": _FILES,
+    "os.chmod": _FILES, "os.utime": _FILES, "shutil.rmtree": _FILES, "shutil.move": _FILES,
+    "os.putenv": _ENVIRONMENT, "os.unsetenv": _ENVIRONMENT,
+    "subprocess.Popen": _PROGRAMS, "os.system": _PROGRAMS, "os.fork": _PROGRAMS,
+    "os.forkpty": _PROGRAMS, "os.exec": _PROGRAMS, "os.posix_spawn": _PROGRAMS,
+    "os.spawn": _PROGRAMS, "os.kill": _PROGRAMS, "os.killpg": _PROGRAMS,
+    "_thread.start_new_thread": _THREADS, "_thread.start_joinable_thread": _THREADS,
+    "exec": _HIDDEN, "compile": _HIDDEN, "code.__new__": _HIDDEN, "marshal.loads": _HIDDEN,
+    "object.__setattr__": _HIDDEN,
+    "sys.settrace": _TRACING, "sys.setprofile": _TRACING,
+    "sys.monitoring.register_callback": _TRACING, "sys.addaudithook": _TRACING,
+    "ctypes.dlopen": _NATIVE, "ctypes.dlsym": _NATIVE, "ctypes.string_at": _NATIVE,
+    "ctypes.cdata": _NATIVE, "ctypes.cdata/buffer": _NATIVE, "ctypes.call_function": _NATIVE,
+    "ctypes.PyObj_FromPtr": _NATIVE, "mmap.__new__": _NATIVE,
+    "socket.connect": _NETWORK, "socket.bind": _NETWORK, "socket.sendto": _NETWORK,
+}  # fmt: skip
+_THROUGH_LIBRARY = frozenset({_FILES, _ENVIRONMENT, _PROGRAMS, _THREADS, _NATIVE, _NETWORK})
+"""The others count only when the unit asks itself, or through `inspect`: `dataclass` and
+`namedtuple` use frames and `exec`, and are honest."""
+_ALLOWED_BY = {
+    _FRAMES: r"_getframe|inspect|tb_frame|__code__|traceback",
+    _COLLECTOR: r"\bgc\b",
+    _FILES: r"\bopen\(|write_text|write_bytes|makedirs|mkdir|tempfile|shutil",
+    _ENVIRONMENT: r"environ|putenv",
+    _PROGRAMS: r"subprocess|os\.system|popen|fork",
+    _THREADS: r"thread|Thread|concurrent|multiprocessing",
+    _HIDDEN: r"\bexec\(|\beval\(|\bcompile\(|__code__",
+    _TRACING: r"settrace|setprofile|sys\.monitoring",
+    _NATIVE: r"ctypes|cffi|load_inline|cpp_extension|mmap",
+    _NETWORK: r"socket|urllib|requests|http",
+}
+"""What the original's text must name so that a candidate may do it too."""
+
+
+class Watch:
+    """One per child that runs a candidate. `caught` ends the process."""
+
+    def __init__(self, unit_file: str, original: str, caught: Caught) -> None:
+        self._unit_file = os.path.realpath(unit_file)
+        self._original = original
+        self._caught = caught
+        self._tricks = {
+            event: trick
+            for event, trick in _TRICKS.items()
+            if not re.search(_ALLOWED_BY[trick], original)
+        }
+        self._busy = False
+
+    def install(self) -> None:
+        """From now on until the process ends."""
+        sys.addaudithook(self._heard)
+
+    def is_unit(self, path: str) -> bool:
+        return os.path.realpath(path) == self._unit_file
+
+    @contextlib.contextmanager
+    def guarding(self, doing: str, *, ours: bool = False) -> Iterator[None]:
+        """Ends the process if what is watched has been exchanged meanwhile.
+
+        `doing` is the sentence's end: `while add ran`. `ours` looks at this package, too.
+        """
+        before = identities.taken(ours=ours)
+        try:
+            yield
+        finally:
+            for name in identities.changed(before, identities.taken(ours=ours)):
+                if not self._does_so_too(name):
+                    self._caught("replaced a part of its judge", f"{name} was exchanged {doing}")
+
+    def _does_so_too(self, name: str) -> bool:
+        """Whether the original's text assigns to that attribute itself."""
+        last = re.escape(name.rpartition(".")[2])
+        return bool(re.search(rf"\b{last}\s*=[^=]|['\"]{last}['\"]", self._original))
+
+    def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
+        trick = self._tricks.get(event)
+        if trick is None or self._busy or not _matters(event, arguments):
+            return
+        self._busy = True
+        try:
+            line = self._line_of_unit(through_library=trick in _THROUGH_LIBRARY)
+        finally:
+            self._busy = False
+        if line is not None:
+            shown = ", ".join(a for a in arguments if isinstance(a, str))[:100]
+            file = os.path.basename(self._unit_file)
+            self._caught(trick, f"{file}:{line} caused {event}" + (f" ({shown})" if shown else ""))
+
+    def _line_of_unit(self, *, through_library: bool) -> int | None:
+        """The unit's line that asked for the event, None when somebody else did."""
+        frame: Any = sys._getframe(2)
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if file == self._unit_file or os.path.realpath(file) == self._unit_file:
+                return int(frame.f_lineno)
+            if not _is_transparent(file, through_library=through_library):
+                return None
+            frame = frame.f_back
+        return None
+
+
+def _is_transparent(file: str, *, through_library: bool) -> bool:
+    """Whether code of that file acts on behalf of its caller. An import does not: what a
+    module does while it is imported is its own."""
+    if "importlib" in file:
+        return False
+    if not through_library:
+        return file.startswith(_STDLIB) and os.path.basename(file) in {"inspect.py", "traceback.py"}
+    return file.startswith(_STDLIB) and "site-packages" not in file
+
+
+def _matters(event: str, arguments: tuple[Any, ...]) -> bool:
+    if event == "open":
+        mode, flags = arguments[1], arguments[2]
+        if isinstance(mode, str):
+            return any(letter in mode for letter in "wax+")
+        return bool(isinstance(flags, int) and flags & _WRITING)
+    if event in {"object.__getattr__", "object.__setattr__"}:
+        return arguments[1] in _FRAME_ATTRIBUTES
+    return True
+
+
+_watch: list[Watch] = []
+
+
+def install(job: dict[str, Any], caught: Caught) -> None:
+    """Watches this process if `job` runs a candidate; harmless otherwise.
+
+    Call in the child, once, before anything of the user is imported.
+    """
+    if not job.get("unit_file") or not job.get("original"):
+        return
+    original, candidate = _text(job["original"]), _text(job["unit_file"])
+    if original is None or candidate is None or original == candidate:
+        return
+    watch = Watch(job["unit_file"], original, caught)
+    watch.install()
+    _watch.append(watch)
+
+
+@contextlib.contextmanager
+def around_import(path: str) -> Iterator[None]:
+    """While the file at `path` is executed as a module."""
+    if not _watch or not _watch[0].is_unit(path):
+        yield
+        return
+    with _watch[0].guarding("while the unit was imported", ours=True):
+        yield
+
+
+@contextlib.contextmanager
+def around_call(launcher: str) -> Iterator[None]:
+    """While the outermost call of a launcher runs."""
+    if not _watch:
+        yield
+        return
+    with _watch[0].guarding(f"while {launcher} ran"):
+        yield
+
+
+def _text(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return None
