@@ -5,6 +5,7 @@ vim.g.loaded_whet = true
 local commands = {
   WhetOptimize = { 'optimize', 'Optimize the kernel at the cursor' },
   WhetFix = { 'fix', 'Fix the failing test of the kernel at the cursor' },
+  WhetVerify = { 'verify', 'Judge your own edit of the kernel at the cursor against git HEAD' },
   WhetCancel = { 'cancel', 'Cancel a run; its best so far is kept' },
   WhetDiff = { 'diff', 'Compare a result with the buffer' },
   WhetAccept = { 'accept', 'Apply a result: one edit, one undo' },

@@ -33,6 +33,12 @@ export class Diffs implements vscode.TextDocumentContentProvider, vscode.Disposa
     await vscode.commands.executeCommand('vscode.diff', uriOf(run), real, title, { preview: true });
   }
 
+  /** The evidence for the user's own edit, drawn by the editor's markdown preview. */
+  async showEvidence(run: Run): Promise<void> {
+    const page = uriOf(run).with({ path: `${vscode.Uri.parse(run.uri).path}.md` });
+    await vscode.commands.executeCommand('markdown.showPreview', page);
+  }
+
   /** The run whose diff is open in the active editor, if one is. */
   active(): string | undefined {
     const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;

@@ -33,7 +33,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     vscode.window.registerTreeDataProvider('whet.runs', new RunsTree(runs)),
     vscode.workspace.registerTextDocumentContentProvider(SCHEME, diffs),
     runs.onDidChange(() => status.busy(runs)),
-    started.onWillStart(client => listen(client, runs, status)),
+    started.onWillStart(client => listen(client, runs, status, diffs)),
     started.onDidStand(standing => {
       status.standing(standing);
       void vscode.commands.executeCommand('setContext', 'whet.serverRunning', standing.kind === 'running');
@@ -49,20 +49,21 @@ export async function deactivate(): Promise<void> {
   await server?.stop();
 }
 
-function listen(client: LanguageClient, runs: Runs, status: LanguageStatus): void {
+function listen(client: LanguageClient, runs: Runs, status: LanguageStatus, diffs: Diffs): void {
   client.onNotification(messages.runChanged, (run: Run) => {
     const ended = runs.get(run.run)?.state === 'running' && run.state === 'finished';
     runs.update(run);
-    if (ended) { tell(run); }
+    if (ended) { void tell(run, diffs); }
   });
   client.onNotification(messages.status, (said: Status) => status.status(said));
 }
 
 /** How a run ended, where nothing else shows it: an offer has its own lens and status bar. */
-function tell(run: Run): void {
-  if (run.best === null && run.reason !== 'cancelled' && run.sentence) {
-    void vscode.window.showInformationMessage(`${run.kernel}: ${run.sentence}`);
-  }
+async function tell(run: Run, diffs: Diffs): Promise<void> {
+  if (run.best !== null || run.reason === 'cancelled' || !run.sentence) { return; }
+  const buttons = run.reason === 'verified' ? ['Show Evidence'] : [];
+  const picked = await vscode.window.showInformationMessage(`${run.kernel}: ${run.sentence}`, ...buttons);
+  if (picked !== undefined) { await diffs.showEvidence(run); }
 }
 
 /** Runs of before this window, for instance stopped ones with something to offer. */
@@ -79,6 +80,7 @@ function registerCommands(
   const all: Record<string, (run?: Run) => unknown> = {
     optimize: () => actions.atCursor('refactor.rewrite.whet.optimize', 'There is no Triton kernel at the cursor: put it on a function under @triton.jit.'),
     fix: () => actions.atCursor('quickfix.whet.fixTest', 'No test of the kernel at the cursor is known to fail: choose "Run its tests" first.'),
+    verify: () => actions.atCursor('whet.verify', 'The kernel at the cursor is as git has it at HEAD: there is no change of yours to verify.'),
     runs: () => actions.menu(),
     cancel: run => actions.cancel(run),
     showDiff: run => actions.showDiff(run),

@@ -19,7 +19,8 @@ export interface Run {
   readonly run: string;
   readonly uri: string;
   readonly kernel: string;
-  readonly goal: 'optimize' | 'fix';
+  /** `verify`: the user's own edit, judged against git's HEAD; its evidence is a page of `content`. */
+  readonly goal: 'optimize' | 'fix' | 'test' | 'verify';
   readonly state: 'running' | 'finished';
   readonly stage: string;
   readonly tried: number;
@@ -37,7 +38,7 @@ export interface Status {
 }
 
 export interface Content {
-  /** The whole file with the candidate in it, and as the run found it. */
+  /** The whole file with the candidate in it, and as the run found it; of `verify` the page of evidence. */
   readonly text: string;
   readonly original: string;
 }

@@ -36,6 +36,10 @@ function M.fix()
   at_cursor('quickfix.whet.fixTest', 'no test of the kernel at the cursor is known to fail; choose "Run its tests" among the code actions first')
 end
 
+function M.verify()
+  at_cursor('whet.verify', 'the kernel at the cursor is as git has it at HEAD; there is no change of yours to verify')
+end
+
 function M.cancel()
   with_one(runs.running(), 'nothing is running', function(run)
     local client = rpc.client()
