@@ -138,7 +138,7 @@ def explain_failure(failure: Failure) -> EvaluatorError:
             culprit = "cancelled"
         case "no torch" | "no triton" | "no pytest":
             culprit = "package"
-        case "no space" | "not a directory":
+        case "no space" | "not a directory" | "isolation":
             culprit = "target"
         case "device wedged" | "device busy":
             culprit = "device"

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from . import environment, isolation
+from . import environment
 from .differential.bank import Bank
 from .glue import DriverGlue
 from .lanes import Lane, Lanes
@@ -23,7 +23,9 @@ from .orders import Stand, Where, bare_uuid
 from .protocol import Limits, Open, from_json
 from .records import Device, Facts, Mode, UnitRef
 from .runner import Answered, OnProgress, StageEnd, run_stage
+from .shield import Shield
 from .spawn import Zygote
+from .view import import_root
 from .workspace import Project, Scratch, WorkspaceError, new_scratch, remove_tree
 
 _QUERY_S = 90.0
@@ -48,7 +50,7 @@ class Bench:
         self._package_root = package_root
         self._base_env = env
         self._env = env
-        self._isolation = isolation.Isolation(landlock=False, network=False)
+        self._shield = Shield(home, package_root)
         self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": 1, "gpu_timing": 1})
         self.bank = Bank(os.path.join(home, "bank"))
         self._zygotes: dict[bool, asyncio.Task[Zygote]] = {}
@@ -70,7 +72,7 @@ class Bench:
         self._learned = None
         self._env = {**self._base_env, **checked_env(request.env)}
         self._wanted_device = request.device
-        self._isolation = isolation.probe(os.path.join(self._home, "scratch"))
+        await self._shield.choose(self._env, request.root)
         self.facts = await self._ask_facts()
         device = self.device
         if device is not None:
@@ -81,6 +83,8 @@ class Bench:
     def adopt(self, request: Open, project: Project) -> Facts:
         """Makes `project` the one that requests mean, and gets ready to compile."""
         assert self.facts is not None, "learn() comes first"
+        self._shield.require(request.limits.isolation)
+        self._shield.look(request.root, *filter(None, request.limits.visible.split(":")))
         self.project, self.limits = project, request.limits
         device = self.device
         # A device's candidates are compiled for it; another architecture is for hosts without one.
@@ -102,6 +106,8 @@ class Bench:
         """A fresh tree with `text` as the unit's file. `remove` it afterwards. Its caches are
         empty but for Triton's own glue to the driver, and quite empty for a `fresh` one."""
         assert self.project is not None
+        if unit is not None and os.path.isabs(unit.path):
+            self._shield.look(import_root(unit.path), unit.path)
         texts = {unit.path: text} if unit is not None and text is not None else {}
         scratch = await self.project.build(texts, unit.text if unit is not None else None)
         if not fresh:
@@ -158,7 +164,8 @@ class Bench:
     ) -> StageEnd:  # fmt: skip
         env = self._stand().process_env(interpret=interpret)
         usable = zygote if zygote is not None and zygote.usable else None
-        return await run_stage(order, usable, env, self._package_root, on_progress)
+        wrap = self._shield.wrap
+        return await run_stage(order, usable, env, self._package_root, on_progress, wrap)
 
     def _order(
         self, job: Mapping[str, Any], where: Where, mode: Mode, device: Device | None,
@@ -170,7 +177,8 @@ class Bench:
 
     def _stand(self) -> Stand:
         return Stand(
-            env=self._env, limits=self.limits, isolation=self._isolation, arch=self.arch,
+            env=self._env, limits=self.limits, walls=self._shield.walls, view=self._shield.view,
+            private=self._home, arch=self.arch,
             devices=self.facts.devices if self.facts else (),
         )  # fmt: skip
 
@@ -200,7 +208,7 @@ class Bench:
         env = {**self._stand().process_env(interpret=interpret), **private, **home}
         del env["PYTHONPYCACHEPREFIX"]  # it would hide the bytecode of torch itself
         os.makedirs(env["TMPDIR"], exist_ok=True)
-        zygote = Zygote(self._package_root, folder, env)
+        zygote = Zygote(self._package_root, folder, env, self._shield.wrap)
         try:
             await zygote.start()
             if zygote.usable and not any(m.startswith("torch:") for m in zygote.missing):
@@ -239,7 +247,14 @@ class Bench:
         likely = self._wanted_device != "none" and any(map(os.path.exists, _GPU_NODES))
         zygote = await self._zygote(interpret=not likely)
         job = {"stage": "query", "device": self._wanted_device}
-        end = await self._run_bare(job, "device", zygote, _QUERY_S)
+        async with self._shield.bait() as attack:
+            end, attacked = await asyncio.gather(
+                self._run_bare(job, "device", zygote, _QUERY_S),
+                self._run_bare(attack, "device", zygote, _QUERY_S),
+            )
+        if not self._shield.attested(attacked):
+            self.stop_zygotes()
+            return await self._ask_facts()
         if not isinstance(end, Answered):
             raise WorkspaceError(
                 "internal", f"the user's Python could not be asked for its packages: {end}"
@@ -266,8 +281,8 @@ class Bench:
             devices=devices,
             mode="device" if devices else "interpret",
             archs=tuple(answer.get("archs", ())),
-            isolation=self._isolation.level,
-            isolation_detail=self._isolation.detail,
+            isolation=self._shield.level,
+            isolation_detail=self._shield.detail,
             slow_start=slow_start,
             device_busy=answer.get("device_busy"),
             settings=dict(answer.get("settings", {})),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from .isolation import Isolation
 from .protocol import Limits, to_json
 from .records import Device, Mode, UnitRef
+from .view import View
 from .workspace import Scratch
 
 
@@ -41,7 +42,10 @@ class Stand:
 
     env: dict[str, str]
     limits: Limits
-    isolation: Isolation
+    walls: Isolation
+    view: View
+    private: str
+    """The worker's own folder."""
     arch: str | None
     devices: tuple[Device, ...]
 
@@ -66,10 +70,13 @@ class Stand:
                 "memory_bytes": self.limits.memory_bytes,
                 "disk_bytes": self.limits.disk_bytes,
                 "output_bytes": self.limits.output_bytes,
+                "processes": self.limits.processes,
             },
             "isolation": {
-                "landlock": self.isolation.landlock, "network": self.isolation.network,
+                "landlock": self.walls.landlock, "namespaces": self.walls.namespaces,
             },
+            "view": asdict(self.view),
+            "private": self.private,
         }  # fmt: skip
 
     def process_env(self, *, interpret: bool) -> dict[str, str]:

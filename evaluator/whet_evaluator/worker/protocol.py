@@ -60,6 +60,11 @@ class Limits:
     memory_bytes: int = 8 << 30
     disk_bytes: int = 2 << 30
     output_bytes: int = 4 << 20
+    processes: int = 1024
+    isolation: Literal["strong", "partial", "none"] = "none"
+    """The weakest that will do. The best there is is taken in any case."""
+    visible: str = ""
+    """Paths, joined by `:`, that tests may read though they lie in a home or in `/tmp`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +202,7 @@ class Done:
 FailureKind = Literal[
     "cancelled", "no torch", "no triton", "no pytest", "bad request", "no space",
     "device wedged", "device busy", "not a directory", "changed underneath", "tests", "internal",
+    "isolation",
 ]  # fmt: skip
 
 

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any, BinaryIO, Union
 
+from .isolation import NO_WRAP, Wrap
 from .spawn import Zygote, kill_strays, spawn_stage
-from .supervise import Descriptors, descendants
+from .supervise import Descriptors, descendants, pid_below
 
 _GUARDIAN_SLACK_S = 15.0  # SIGTERM grace, SIGKILL, five seconds until wedged, and some air
 _MAX_ANSWER = 256 << 20
@@ -79,9 +80,11 @@ async def run_stage(
     fresh_env: dict[str, str],
     package_root: str,
     on_progress: OnProgress,
+    wrap: Wrap = NO_WRAP,
 ) -> StageEnd:
     """Runs `order` (see `supervise.guard` and `stage.run_child`) in a child of `zygote`, or in
-    a fresh process where that is None. Cancelling ends the child and waits until it is gone.
+    a fresh process, wrapped like it, where that is None. Cancelling ends the child and waits
+    until it is gone.
     """
     token, lesser_token = secrets.token_hex(16), secrets.token_hex(16)
     asked_at = time.monotonic()
@@ -94,19 +97,26 @@ async def run_stage(
             )
             launch = files.descriptors
             forked = chosen is not None and await chosen.fork(launch)
-            if not forked:
-                spawn_stage(launch, package_root, order["log_dir"], fresh_env)
+            if forked and chosen is not None:
+                files.ancestor = chosen.pid
+            else:
+                files.ancestor = spawn_stage(
+                    launch, package_root, order["log_dir"], fresh_env, wrap
+                )
             files.close_theirs()
             talk = _Talk(files, token, lesser_token, on_progress)
             end = await talk.wait(float(order["deadline_s"]))
-        if chosen is None or not forked or talk.began:
+        if chosen is None or not forked or (talk.began and not (talk.cut_off and chosen.gone)):
             return end
-        chosen.give_up_killed()  # it took the request to its grave: nothing ran yet
+        chosen.give_up_killed()  # it took the request to its grave, which is no verdict
     raise AssertionError("a fresh process is always the last resort")
 
 
 class _StageFiles:
     """The five descriptors of one stage, and our ends of them."""
+
+    ancestor = 0
+    """The process of ours that the guardian is below."""
 
     def __init__(self, stack: contextlib.ExitStack, order: dict[str, Any], folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
@@ -163,6 +173,11 @@ class _Talk:
         """Whether a guardian ever said that it is there."""
         return "guardian" in self._reports
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the guardian went without a word."""
+        return "ended" not in self._reports
+
     async def wait(self, deadline_s: float) -> StageEnd:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._files.result, self._read_result)
@@ -186,7 +201,7 @@ class _Talk:
         done, _ = await asyncio.wait([ended], timeout=_GUARDIAN_SLACK_S)
         if not done:
             ended.cancel()
-            guardian = self._reports.get("guardian")
+            guardian = pid_below(self._files.ancestor, self._reports.get("guardian", 0))
             if guardian:
                 for pid in (*descendants(guardian), guardian):
                     with contextlib.suppress(OSError):

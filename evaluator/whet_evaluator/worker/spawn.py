@@ -12,9 +12,11 @@ import subprocess
 import sys
 from typing import Any
 
+from .isolation import NO_WRAP, WORLDS, Wrap
 from .supervise import Descriptors, children, descendants
 
 _ZYGOTE_START_S = 90.0
+_INIT = 1  # bubblewrap's own process, which is the parent of what it wraps
 _ENTRY = (
     "import sys;sys.path.insert(0,sys.argv[1]);from {package} import zygote;"
     "zygote.{function}(*map(int,sys.argv[2:]))"
@@ -25,8 +27,11 @@ _spawned: set[int] = set()
 class Zygote:
     """One preloaded process. `start` may find that it is of no use; then `why_not` says why."""
 
-    def __init__(self, package_root: str, folder: str, env: dict[str, str]) -> None:
+    def __init__(
+        self, package_root: str, folder: str, env: dict[str, str], wrap: Wrap = NO_WRAP
+    ) -> None:
         self._package_root = package_root
+        self._wrap = wrap
         self._folder = folder
         self._env = env
         self._channel: socket.socket | None = None
@@ -44,8 +49,9 @@ class Zygote:
         ours.setblocking(False)
         with theirs:
             self._process = _spawn(
-                "serve", [theirs.fileno()], self._package_root, self._folder, self._env
-            )
+                "serve", [theirs.fileno()], self._package_root, self._folder, self._env,
+                self._wrap,
+            )  # fmt: skip
         self._channel = ours
         try:
             report = await asyncio.wait_for(self._receive(), _ZYGOTE_START_S)
@@ -61,6 +67,24 @@ class Zygote:
     @property
     def usable(self) -> bool:
         return self._channel is not None and self.why_not is None
+
+    @property
+    def pid(self) -> int:
+        """Of the process, or of what it is wrapped in."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended, and with it, if it was wrapped, all that it had forked."""
+        if self._channel is None:
+            return True
+        try:
+            return not self._channel.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     async def fork(self, descriptors: Descriptors) -> bool:
         """Asks for one child, whose guardian reports on its control socket. False if the
@@ -108,10 +132,11 @@ class Zygote:
 
 
 def spawn_stage(
-    descriptors: Descriptors, package_root: str, folder: str, env: dict[str, str]
-) -> None:
-    """One stage in a process of its own, with nothing preloaded."""
-    _spawn("serve_one", descriptors.in_order(), package_root, folder, env)
+    descriptors: Descriptors, package_root: str, folder: str, env: dict[str, str],
+    wrap: Wrap = NO_WRAP,
+) -> int:  # fmt: skip
+    """One stage in a process of its own, with nothing preloaded. Returns its pid."""
+    return _spawn("serve_one", descriptors.in_order(), package_root, folder, env, wrap).pid
 
 
 def kill_strays() -> None:
@@ -124,16 +149,19 @@ def kill_strays() -> None:
 
 
 def _spawn(
-    function: str, descriptors: list[int], package_root: str, folder: str, env: dict[str, str]
-) -> subprocess.Popen[bytes]:
+    function: str, descriptors: list[int], package_root: str, folder: str, env: dict[str, str],
+    wrap: Wrap,
+) -> subprocess.Popen[bytes]:  # fmt: skip
     """Runs a function of `zygote` in a new process of the user's Python, without `-I`."""
     os.makedirs(folder, exist_ok=True)
     neutral = os.path.join(folder, "empty")
     os.makedirs(neutral, exist_ok=True)
     entry = _ENTRY.format(package=__package__, function=function)
+    parent = _INIT if wrap.words else os.getpid()
+    numbers = [parent, WORLDS.index(wrap.world), *descriptors]
     with open(f"{folder}/stdout", "ab") as out, open(f"{folder}/stderr", "ab") as err:
         process = subprocess.Popen(
-            [sys.executable, "-c", entry, package_root, str(os.getpid()), *map(str, descriptors)],
+            [*wrap.words, sys.executable, "-c", entry, package_root, *map(str, numbers)],
             stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=neutral, env=env,
             pass_fds=descriptors, start_new_session=True,
         )  # fmt: skip

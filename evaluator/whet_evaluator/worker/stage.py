@@ -63,6 +63,7 @@ def dispatch(job: dict[str, Any]) -> Any:
         "produce": ("differential.produce", "run"),
         "judge": ("differential.judge", "run"),
         "probe": ("probe", "run"),
+        "attest": ("attest", "run"),
     }[job["stage"]]
     run: Callable[[dict[str, Any]], Any] = getattr(
         importlib.import_module(f".{module}", __package__), function
@@ -87,16 +88,17 @@ def _take_over_output(descriptors: Descriptors) -> None:
 
 
 def _settle(order: dict[str, Any]) -> None:
-    """Own session, environment, working directory, limits and confinement."""
+    """Own session, environment, limits, confinement and working directory."""
     os.setsid()
     os.umask(0o077)
     os.environ.clear()
     os.environ.update(order["env"])
     tempfile.tempdir = None  # it remembers the zygote's
     sys.dont_write_bytecode = True
-    os.chdir(order["cwd"])
     isolation.limit_resources(file_bytes=order["limits"]["disk_bytes"])
-    isolation.enter(isolation.Isolation(**order["isolation"]), order["writable"])
+    os.chdir("/")  # a folder that a mount covers would still be open to us
+    isolation.enter(order)
+    os.chdir(order["cwd"])
 
 
 def _with_progress(job: dict[str, Any], result: int, token: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from . import isolation
+from . import isolation, namespaces
 
 _POLL_S = 0.25
 _GRACE_S = 1.0
@@ -55,6 +55,9 @@ def guard(
     isolation.become_subreaper()
     order = _read_order(descriptors.order)
     me = os.getpid()
+    outside = int(os.readlink("/proc/self"))
+    if order["isolation"]["namespaces"]:
+        namespaces.see_own_processes()
     child = os.fork()
     if child == 0:
         try:
@@ -65,7 +68,7 @@ def guard(
             os._exit(70)
     control = socket.socket(fileno=descriptors.control)
     control.setblocking(True)
-    _say(control, {"guardian": me, "child": child})
+    _say(control, {"guardian": outside})
     watch = _Watch(order, child, descriptors.stdout, descriptors.stderr)
     os.close(descriptors.result)
     ended = _watch_to_the_end(watch, control)
@@ -83,6 +86,15 @@ def descendants(root: int) -> list[int]:
         found += below
         frontier = below
     return [pid for pid in found if _state(pid) not in ("Z", "X", "")]
+
+
+def pid_below(ancestor: int, pid: int) -> int | None:
+    """Our number of the process that calls itself `pid`, in a pid namespace or not."""
+    for candidate in (ancestor, *descendants(ancestor)):
+        numbers = _pids_of(candidate)  # ours, then one for each namespace further in
+        if pid == numbers[min(1, len(numbers) - 1)]:
+            return candidate
+    return None
 
 
 def end_descendants() -> None:
@@ -117,6 +129,9 @@ class _Watch:
         ):
             if used > limit:
                 return f"{what}: {_mib(used)} MiB used, {_mib(limit)} MiB allowed"
+        alive = len(descendants(os.getpid()))
+        if alive > limits["processes"]:
+            return f"processes: {alive} running, {limits['processes']} allowed"
         return None
 
     def _memory(self) -> int:
@@ -247,6 +262,14 @@ def _stat_fields(pid: int) -> list[str]:
             return file.read().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def _pids_of(pid: int) -> list[int]:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("NSpid:"):
+                return [int(number) for number in line.split()[1:]]
+    return [pid]
 
 
 def _private_bytes(pid: int) -> int:

@@ -9,6 +9,7 @@ descriptors of `supervise.Descriptors` attached.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import importlib.metadata
@@ -21,9 +22,10 @@ import sys
 import sysconfig
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
-from . import isolation, rehearsal, stage, supervise
+from . import isolation, namespaces, rehearsal, stage, supervise
 
 _PRELOAD = (
     "torch", "triton", "triton.language", "triton.runtime.interpreter", "triton.compiler",
@@ -34,9 +36,10 @@ _PRELOAD = (
 _OUR_STAGES = ("overlay", "tests", "interpret", "record", "compile", "timing", "devices")
 
 
-def serve(expected_parent: int, socket_fd: int) -> None:
+def serve(expected_parent: int, world: int, socket_fd: int) -> None:
     """Preloads, reports, and forks until the socket ends. The entry of a zygote process."""
     isolation.die_with_parent(expected_parent)
+    fork = _guardian_fork(isolation.WORLDS[world])
     _hide_own_path()
     channel = socket.socket(fileno=socket_fd)
     channel.set_inheritable(False)
@@ -56,17 +59,29 @@ def serve(expected_parent: int, socket_fd: int) -> None:
         request, descriptors, _, _ = socket.recv_fds(channel, 64, 5)
         if not request:
             return
-        if os.fork() == 0:
+        if fork() == 0:
             _become_guardian(channel, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def serve_one(expected_parent: int, *descriptors: int) -> None:
+def serve_one(expected_parent: int, world: int, *descriptors: int) -> None:
     """The same for one stage in this fresh process, with nothing preloaded."""
     del expected_parent  # the control socket's end tells: being killed would spare daemons
+    if isolation.WORLDS[world] != "shared":
+        namespaces.lead(new_user=isolation.WORLDS[world] == "new")
     _hide_own_path()
     supervise.guard(supervise.Descriptors(*descriptors), stage.run_child)
+
+
+def _guardian_fork(world: isolation.World) -> Callable[[], int]:
+    if world == "shared":
+        return os.fork
+    if world == "new":
+        namespaces.lead(new_user=True)
+    return functools.partial(
+        namespaces.fork_leader, os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    )
 
 
 def preload() -> list[str]:
