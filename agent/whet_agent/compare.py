@@ -26,6 +26,7 @@ from whet_agent.search import closing, words
 from whet_agent.search.fold import replay
 from whet_agent.search.state import Search, Surroundings, green_nodes, red_tests
 from whet_agent.task import Task
+from whet_agent.work import fatal_differences
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Progress
@@ -161,11 +162,14 @@ class _Subject:
         mended, still_red = await self._mended(evaluator, task, recorded)
         _require_baseline(search, mended)
         nodes = (*green_nodes(recorded), *mended)
-        compared = self._found.calls_fit and not mended and _can_replay(task, self._found)
+        # Without launches nothing recorded is replayed; a mended original is no reference.
+        fits = self._found.calls_fit and _can_replay(task, self._found)
         verdict = await evaluator.confirm(
             Candidate(
-                unit=task.unit, text=self._text, nodes=nodes, launches=recorded.launches,
-                seed=zlib.crc32(self._text.encode("utf-8", "replace")), timed=compared,
+                unit=task.unit, text=self._text, nodes=nodes, launches=recorded.launches if fits else (),
+                seed=zlib.crc32(self._text.encode("utf-8", "replace")),
+                timed=fits and not mended, references=task.references,
+                differences="listed" if mended else fatal_differences(task),
             ),
             self._on_progress,
         )  # fmt: skip

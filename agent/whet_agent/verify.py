@@ -24,6 +24,7 @@ from whet_agent.search.words import failure_case, failure_word
 from whet_agent.source.codebase import load_text
 from whet_agent.summary import Best
 from whet_agent.task import Task
+from whet_agent.work import fatal_differences
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Evaluator, Progress, Shipped
 from whet_evaluator.files import load_manifest, shipped
@@ -143,6 +144,7 @@ async def _repeated(
     candidate = Candidate(
         unit=task.unit, text=best.text, nodes=nodes, launches=recorded.launches,
         seed=zlib.crc32(f"{best.evidence.run}.verify".encode()), timed=task.goal == "optimize",
+        differences=fatal_differences(task), references=task.references,
     )  # fmt: skip
     verdict = await evaluator.confirm(candidate, on_progress)
     return (*checks, *verdict_checks(best.evidence, recorded, verdict))

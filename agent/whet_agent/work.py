@@ -256,12 +256,12 @@ def _candidate(search: Search, tried: Tried, nodes: tuple[str, ...], seed: str) 
         launches=search.recorded.launches,
         seed=zlib.crc32(seed.encode()),
         timed=search.task.goal == "optimize",
-        differences=_differences(search.task),
+        differences=fatal_differences(search.task),
         references=search.task.references,
     )
 
 
-def _differences(task: Task) -> Differences:
+def fatal_differences(task: Task) -> Differences:
     """What a difference from the original means. For `fix` the original is wrong."""
     if task.goal == "fix":
         return "listed"
