@@ -64,6 +64,10 @@ def default_workspace(task: Task) -> Workspace:
     return Workspace(root=Path(task.root), overlay={**task.overlay, task.unit.path: task.unit.text})
 
 
+RETRY_AFTER_S = 2.0
+"""Before work is tried again whose failure may have been the moment's."""
+
+
 def _ignore(work_id: str, progress: Progress) -> None:
     """Nobody watches."""
 
@@ -101,11 +105,26 @@ Tell = Callable[[tuple[Event, ...] | Fault], None]
 
 
 async def perform(start: Start, search: Search, ports: Ports, tell: Tell) -> None:
-    """Carries one piece of work out and tells its end. Never raises for the world's faults."""
+    """Carries one piece of work out and tells its end. Never raises for the world's faults.
+
+    What may go better the next time (a worker that was lost, a device in use) is tried
+    once more before it ends the run.
+    """
     try:
-        tell(await _events(start, search, ports))
+        tell(await _twice(start, search, ports))
     except EvaluatorError as error:
         tell(Fault(reason="evaluator failed", sentence=str(error)))
+
+
+async def _twice(start: Start, search: Search, ports: Ports) -> tuple[Event, ...]:
+    try:
+        return await _events(start, search, ports)
+    except EvaluatorError as error:
+        if not error.retryable or (isinstance(start, StartOpen) and error.culprit == "target"):
+            raise  # somebody waits to hear that a target cannot be reached
+        ports.on_progress(start.id, Progress("retry", str(error)))
+    await ports.clock.sleep(RETRY_AFTER_S)
+    return await _events(start, search, ports)
 
 
 async def _events(  # noqa: PLR0911 - a table

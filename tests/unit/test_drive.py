@@ -45,6 +45,7 @@ from whet_agent.testing.doubles import (
     timing,
     wrong_verdict,
 )
+from whet_agent.work import RETRY_AFTER_S
 from whet_evaluator.errors import EvaluatorError
 
 VERDICTS = {
@@ -540,6 +541,27 @@ async def test_the_evaluators_faults_end_the_run_with_the_cure(tmp_path, where):
     assert "check `ssh gpu1`" in end.sentence
     assert (end.best is not None) == (where == "evaluate")
     assert not search.flight
+
+
+@pytest.mark.parametrize(("n_losses", "reason"), [(1, "iterations"), (2, "evaluator failed")])
+async def test_a_lost_worker_is_tried_once_more(tmp_path, n_losses, reason):
+    lost = EvaluatorError("worker", "the connection to gpu1 was lost; try again", retryable=True)
+    script = [lost] * n_losses + [counted_verdict(500)]
+    evaluator = ScriptedEvaluator(
+        lambda candidate: script.pop(0), confirmations={"good": counted_verdict(500)}
+    )
+    clock = ManualClock()
+    _, events = await world.run(
+        tmp_path,
+        world.task(iterations=1),
+        model=ScriptedModel([world.fence("good")]),
+        evaluator=evaluator,
+        clock=clock,
+    )
+    assert finished(events).reason == reason
+    assert len(of(Judged, events)) == (1 if n_losses == 1 else 0)
+    assert [candidate.text for candidate in evaluator.judged] == ["good", "good"]
+    assert clock.slept == [RETRY_AFTER_S]
 
 
 # ---- order and store ---------------------------------------------------------------------
