@@ -19,6 +19,9 @@ SPECIALS = ("nan", "inf", "-inf")
 LARGE = {"float16": 64.0, "bfloat16": 1000.0, "float32": 1000.0, "float64": 1e6}
 """Factors of the *large* kind; 16 for types not named. Far from overflow alone, but
 exponentials, and squares in half precision, do overflow."""
+FAR = 128.0
+"""Distance from zero of the *far* kinds, in typical deviations: where a maximum starts at 0
+or masked lanes hold 0, and where a variance is the small difference of two large sums."""
 MAX_ALONE = 3
 
 
@@ -32,7 +35,8 @@ def kinds(calls: Sequence[Call], call: Call, blocks: Sequence[int]) -> list[tupl
     bounded = not any(facts.get("high", 2.0) > 1.0 for facts in recorded)
     finite = all(facts.get("finite", True) for facts in recorded)
     found = [
-        ("large", not bounded), ("cancellation", signed), ("one-hot", signed),
+        ("large", not bounded), ("far below", signed and not bounded), ("far above", not bounded),
+        ("cancellation", signed), ("one-hot", signed),
         ("equal", True), ("signed zero", signed), ("nan first", not finite),
     ]  # fmt: skip
     longest = max((t["shape"][-1] for t in floats if t["shape"]), default=1)
@@ -131,6 +135,14 @@ def _large(torch: Any, plain: Any, row: int, dtype: Any) -> Any:
     return plain * LARGE.get(str(dtype).removeprefix("torch."), 16.0)
 
 
+def _far_below(torch: Any, plain: Any, row: int, dtype: Any) -> Any:
+    return plain - FAR * plain.abs().mean()
+
+
+def _far_above(torch: Any, plain: Any, row: int, dtype: Any) -> Any:
+    return plain + FAR * plain.abs().mean()
+
+
 def _equal(torch: Any, plain: Any, row: int, dtype: Any) -> Any:
     return torch.full_like(plain, plain[0].item() if plain.numel() else 0.0)
 
@@ -164,6 +176,8 @@ def _denormal(torch: Any, plain: Any, row: int, dtype: Any) -> Any:
 
 _DRAWN = {
     "large": _large,
+    "far below": _far_below,
+    "far above": _far_above,
     "equal": _equal,
     "one-hot": _one_hot,
     "signed zero": _signed_zero,
