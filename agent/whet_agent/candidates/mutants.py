@@ -51,7 +51,9 @@ def mutants_of(unit: UnitRef) -> tuple[Mutant, ...]:
     root = parse_tree(raw).root_node
     spans = {m.qualname: (m.start, m.end) for m in unit_members(unit.text, unit.kernels[0])}
     found = [definition_at(root, *spans[name]) for name in unit.kernels if name in spans]
-    bodies = [_Body(node) for node in found if node is not None]
+    definitions = [node for node in found if node is not None]
+    reduces = any(map(_reduces, definitions))
+    bodies = [_Body(node, reduces=reduces) for node in definitions]
     streams = [
         itertools.chain.from_iterable(map(operator, bodies)) for operator in _OPERATORS.values()
     ]
@@ -76,14 +78,12 @@ class _Edit:
 class _Body:
     """A kernel's body, and which of its names make addresses rather than values."""
 
-    def __init__(self, definition: Node) -> None:
+    def __init__(self, definition: Node, *, reduces: bool) -> None:
         function = definition.child_by_field_name("definition") or definition
         self.node = function.child_by_field_name("body") or function
         self.addresses = self._addresses()
-        self.reduces = any(
-            _callee(call) in _REDUCING for call in walk(self.node) if call.type == "call"
-        )
-        """Lanes meet, so what masked lanes hold matters."""
+        self.reduces = reduces
+        """Lanes meet, in this body or its caller, so what masked lanes hold matters."""
 
     def accesses(self) -> Iterator[Node]:
         for call in walk(self.node):
@@ -263,6 +263,10 @@ def source_between(left: Node, right: Node) -> str:
     assert node is not None
     text = node.text or b""
     return text[left.end_byte - node.start_byte : right.start_byte - node.start_byte].decode()
+
+
+def _reduces(definition: Node) -> bool:
+    return any(_callee(one) in _REDUCING for one in walk(definition) if one.type == "call")
 
 
 def _callee(call: Node) -> str:

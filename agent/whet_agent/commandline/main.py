@@ -64,6 +64,9 @@ def tests(
     selector: KernelArgument,
     *,
     static: Annotated[bool, typer.Option("--static", help="Do not run anything.")] = False,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Count the small faults that they would notice.")
+    ] = False,
     target: TargetOption = None,
     trust: Trust = False,
     json_: Json = False,
@@ -71,6 +74,11 @@ def tests(
     """Which tests reach a kernel, confirmed by a recorded run."""
     chosen = Selector.parse(selector)
     app = _load(chosen.path, target=target, trust=trust)
+    if mutants:
+        from whet_agent.commandline.mutants import mutants as judge
+
+        _await(judge(app, chosen, as_json=json_, console=_console()))
+        return
     _await(commands.tests(app, chosen, record=not static, as_json=json_, console=_console()))
 
 
