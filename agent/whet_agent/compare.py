@@ -197,7 +197,8 @@ class _Subject:
             async with app.opened(other) as evaluator:
                 return (await self.judge(evaluator, other))[1]
         except UserError as error:
-            return await self._compiled(first, launches, name, other.target.arch, str(error))
+            why = _as_sentence(str(error))
+            return await self._compiled(first, launches, name, other.target.arch, why)
 
     async def _compiled(
         self,
@@ -288,3 +289,7 @@ def _require_baseline(search: Search, mended: tuple[str, ...]) -> None:
     unfit = closing.unfit_baseline(search)
     assert unfit is not None
     raise UserError(unfit.sentence)
+
+
+def _as_sentence(said: str) -> str:
+    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")

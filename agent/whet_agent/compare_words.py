@@ -76,7 +76,10 @@ def page_of(comparison: Comparison) -> str:
     """The evidence as markdown: verdict, notes, one section for each target, the diff."""
     parts = [
         f"# {comparison.path}::{comparison.kernel} against {comparison.against}",
-        f"**{sentence(comparison)}**",
+        "\n".join(
+            f"- **{word_for(one)}** on {said_of(one, comparison.against)}" for one in comparison.on
+        )
+        or sentence(comparison),
         "\n".join(f"- {note}" for note in comparison.notes) if comparison.on else "",
         *(_section(one) for one in comparison.on),
     ]

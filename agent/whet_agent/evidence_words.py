@@ -157,7 +157,7 @@ def _checks_table(evidence: Evidence) -> str:
         ("generated cases", _cases_cell(evidence)),
         ("isolation", " - ".join(filter(None, (here.isolation, here.isolation_detail)))),
         ("settings", listed_settings(here.settings)),
-        ("stages", ", ".join(f"{n} {s:.1f} s" for n, s in evidence.stage_s.items() if ":" not in n)),
+        ("stages", ", ".join(f"{n} {s:.1f} s" for n, s in evidence.stage_s.items() if s >= 0.1 and ":" not in n)),
     ]  # fmt: skip
     lines = [f"| {name} | {cell(text)} |" for name, text in rows if text]
     return "\n".join(["| checked | |", "|---|---|", *lines])

@@ -44,8 +44,8 @@ def differences(unit: UnitRef, new_text: str) -> Differences | None:
         same_unit=old.digest(name) == new.digest(name),
         outside=_outside(old, name) != _outside(new, name),
         gone=gone,
-        recalled=tuple(one for one in kept if _parameters(old, one) != _parameters(new, one)),
-        kernel=_parameters(old, name) != _parameters(new, name),
+        recalled=tuple(one for one in kept if not _takes_calls_of(old, new, one)),
+        kernel=not _takes_calls_of(old, new, name),
     )
 
 
@@ -103,15 +103,43 @@ def _outside(document: Document, kernel: str) -> list[bytes]:
     return [line.rstrip() for line in (kept + raw[end:]).splitlines() if line.strip()]
 
 
-def _parameters(document: Document, name: str) -> str:
-    """Names, kinds, order and defaults; annotations left out."""
+def _takes_calls_of(old: Document, new: Document, name: str) -> bool:
+    """Whether every call that fitted the old definition means the same to the new one: it
+    has the old parameters with their defaults, and what it adds has a default."""
+    before, after = _parameters(old, name), _parameters(new, name)
+    if before is None or after is None:
+        return False
+    return _begins_alike(_positional(before), _positional(after)) and _begins_alike(
+        _keywords(before), _keywords(after)
+    )
+
+
+def _begins_alike(before: list[tuple[str, str]], after: list[tuple[str, str]]) -> bool:
+    added = after[len(before) :]
+    return after[: len(before)] == before and all(default for _, default in added)
+
+
+def _positional(found: ast.arguments) -> list[tuple[str, str]]:
+    """Name and default, empty without one; `*rest` is one that nothing can follow."""
+    names = [(one.arg, one in found.posonlyargs) for one in (*found.posonlyargs, *found.args)]
+    defaults = ["", *map(ast.dump, found.defaults)]
+    padded = [""] * (len(names) + 1 - len(defaults)) + defaults[1:]
+    rest = [(f"*{found.vararg.arg}", "*")] if found.vararg else []
+    return [(f"{name}/" if bare else name, default)
+            for (name, bare), default in zip(names, padded, strict=True)] + rest  # fmt: skip
+
+
+def _keywords(found: ast.arguments) -> list[tuple[str, str]]:
+    pairs = zip(found.kwonlyargs, found.kw_defaults, strict=True)
+    named = [(one.arg, ast.dump(default) if default else "") for one, default in pairs]
+    return [*([(f"**{found.kwarg.arg}", "**")] if found.kwarg else []), *named]
+
+
+def _parameters(document: Document, name: str) -> ast.arguments | None:
     placed = document.find(name) or document.module.standing(name)
-    signature = placed.definition.signature if placed is not None else ""
     try:
+        signature = placed.definition.signature if placed is not None else ""
         function = ast.parse(f"def f{signature}: pass").body[0]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return signature
-    for node in ast.walk(function):
-        if isinstance(node, ast.arg):
-            node.annotation = None
-    return ast.dump(function)
+        return None
+    return function.args if isinstance(function, ast.FunctionDef) else None
