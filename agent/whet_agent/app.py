@@ -159,8 +159,9 @@ class App:
 
     def runs(self, *, root: Path | None = None) -> list[RunSummary]:
         """All runs in the store, newest first, those of `root` only if given."""
-        summaries = (self.summary(run) for run in self._guarded(Journal.load_runs))
-        return [one for one in summaries if root is None or Path(one.root) == root]
+        begun = self._guarded(Journal.load_begun)
+        wanted = [run for run, one in begun if root is None or Path(one.task.root) == root]
+        return [summarise(self._load_events(run)) for run in wanted]
 
     def find_run(self, prefix: str) -> str:
         """The run whose id is, or uniquely begins with, `prefix`. Raises `UserError`."""
@@ -173,8 +174,7 @@ class App:
 
     def events(self, run: str) -> tuple[Event, ...]:
         """Every event of a run, in order."""
-        run = self.find_run(run)
-        return self._guarded(lambda journal: journal.load_events(run))
+        return self._load_events(self.find_run(run))
 
     def summary(self, run: str) -> RunSummary:
         return summarise(self.events(run))
@@ -307,6 +307,9 @@ class App:
     def _require_trust(self) -> None:
         if not self.loaded.trusted:
             raise UserError(orders.untrusted(self.root))
+
+    def _load_events(self, run: str) -> tuple[Event, ...]:
+        return self._guarded(lambda journal: journal.load_events(run))
 
     def _guarded(self, read: Callable[[Journal], T]) -> T:
         try:

@@ -67,11 +67,11 @@ class RunSummary:
 
 def summarise(events: Iterable[Event]) -> RunSummary:
     """The summary after all of `events`, of which there must be at least one."""
-    summary: RunSummary | None = None
+    search: Search | None = None
     for event in events:
-        summary = step(summary, event)
-    assert summary is not None, "a run has at least its Created event"
-    return summary
+        search = apply(search, event)
+    assert search is not None, "a run has at least its Created event"
+    return view(search)
 
 
 def step(summary: RunSummary | None, event: Event) -> RunSummary:

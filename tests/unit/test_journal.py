@@ -76,6 +76,7 @@ async def test_events_come_back_in_order(tmp_path):
     await asyncio.gather(*(journal.append("a", event) for event in story[7:]))
     assert await journal.events("a") == tuple(story)
     assert journal.load_runs() == ("b", "a")
+    assert journal.load_begun() == (("a", story[0]),)  # "b" holds no order, so nothing to list
     assert journal.load_events("none") == ()
     journal.close()
     journal.close()

@@ -17,23 +17,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeGuard, TypeVar
 
-from whet_agent.events import SCHEMA, Event, Judged
+from whet_agent.events import SCHEMA, Created, Event, Judged
 from whet_agent.store.codec import dump_event, parse_event
+from whet_agent.store.faults import JournalError, LeaseHeldError, cure
 from whet_agent.store.lease import HEARTBEAT_S, Holder, is_gone, this_process
 from whet_agent.store.mounts import load_mounts, network_file_system
+
+__all__ = ["Journal", "JournalError", "LeaseHeldError"]
 
 LAYOUT = 1
 BUSY_TIMEOUT_S = 30.0
 
 T = TypeVar("T")
-
-
-class JournalError(Exception):
-    """The store cannot be read or written. `str()` is one sentence with the cure."""
-
-
-class LeaseHeldError(JournalError):
-    """Another process works on the run."""
 
 
 class Journal:
@@ -75,6 +70,10 @@ class Journal:
     def load_runs(self) -> tuple[str, ...]:
         """All runs, the one begun last first."""
         return self._on_thread(self._select_runs)
+
+    def load_begun(self) -> tuple[tuple[str, Created], ...]:
+        """As `load_runs`, each with its first event: what was asked for, and where."""
+        return self._on_thread(self._select_begun)
 
     @asynccontextmanager
     async def lease(self, run: str) -> AsyncIterator[None]:
@@ -173,6 +172,13 @@ class Journal:
         )
         return tuple(run for (run,) in rows)
 
+    def _select_begun(self) -> tuple[tuple[str, Created], ...]:
+        rows = self._connection.execute(
+            "SELECT run, schema, json FROM event WHERE seq = 0 ORDER BY at DESC, rowid DESC"
+        ).fetchall()
+        begun = ((run, _parse(run, schema, text)) for run, schema, text in rows)
+        return tuple((run, event) for run, event in begun if isinstance(event, Created))
+
     def _take(self, run: str, holder: Holder) -> None:
         now = time.time()
         with _transaction(self._connection) as db:
@@ -227,7 +233,7 @@ class Journal:
         try:
             return work()
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(_cure(self.path, error)) from error
+            raise JournalError(cure(self.path, error, BUSY_TIMEOUT_S)) from error
 
 
 class _transaction:  # noqa: N801 - used as a statement
@@ -288,23 +294,3 @@ def _parse(run: str, schema: int, text: str) -> Event:
         raise JournalError(
             f"Run {run} holds a damaged event ({error}): begin a new run."
         ) from error
-
-
-def _cure(path: Path, error: sqlite3.Error | OSError) -> str:
-    said = str(error).lower()
-    if "not a database" in said or "malformed" in said:
-        return f"The run store {path} is damaged: move it away, and Whet begins a new one."
-    if "full" in said or "no space" in said or "disk i/o" in said:
-        return (
-            f"The run store {path} cannot be written ({error}): free some space, then go on "
-            "with `whet resume`."
-        )
-    if "locked" in said:
-        return (
-            f"The run store {path} is locked by another process for more than "
-            f"{BUSY_TIMEOUT_S:g} s: end it, or name another `store` in the settings."
-        )
-    return (
-        f"The run store {path} cannot be used ({error}): check its folder's permissions, or "
-        "name another `store` in the settings."
-    )
