@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT / "evaluator"))
 from whet_evaluator.statistics import CaseResult, analyse  # noqa: E402
 from whet_evaluator.worker import calls, importing, replay, timing, vitals  # noqa: E402
 from whet_evaluator.worker.clock import Clock  # noqa: E402
-from whet_evaluator.worker.measure import Order, measure  # noqa: E402
+from whet_evaluator.worker.measure import Order, Together, measure  # noqa: E402
 from whet_evaluator.worker.records import Case, Timing  # noqa: E402
 from whet_evaluator.worker.versions import Versions, share_tuning  # noqa: E402
 
@@ -185,21 +185,20 @@ class Laboratory:
         """`extras` are the lengths of the original's and the candidate's added loop."""
         began = time.perf_counter()
         self._n += 1
-        case = measure(
-            self._clock,
-            self._replay(kernel, extras),
-            Order(
-                seed=7919 * self._n,
-                n_rounds=n_rounds,
-                n_pairs=10,
-                arch=timing.device_arch(self._torch, 0),
-                cache_bytes=timing.cache_bytes(self._torch),
-                own_file=str(self._folder / "candidate.py"),
-                on_round=lambda _done, _total: None,
-                disturbance=self._vitals.disturbance,
-                may_go_on=lambda seconds: seconds < 60,
-            ),
+        order = Order(
+            seed=7919 * self._n,
+            n_rounds=n_rounds,
+            n_pairs=10,
+            arch=timing.device_arch(self._torch, 0),
+            cache_bytes=timing.cache_bytes(self._torch),
+            own_file=str(self._folder / "candidate.py"),
+            on_round=lambda _done, _total: None,
+            disturbance=self._vitals.disturbance,
+            may_go_on=lambda seconds: seconds < 60,
         )
+        crew = Together(self._clock, self._replay(kernel, extras), order)
+        case = measure(self._clock, crew, order)
+        del crew
         self._torch.cuda.empty_cache()
         measured = analyse(Timing(cases=(case,), environment={}))
         seconds = time.perf_counter() - began

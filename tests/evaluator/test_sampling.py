@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from whet_evaluator.worker.clock import Clock, Reading
-from whet_evaluator.worker.measure import Order, measure
+from whet_evaluator.worker.measure import Order, Together, measure
 from whet_evaluator.worker.records import Case
 from whet_evaluator.worker.replay import Replay
 from whet_evaluator.worker.sampling import CheatedError, DiffersError, Pilot, plan
@@ -129,7 +129,7 @@ def time(
         own_file=__file__, on_round=lambda _done, _total: None, disturbance=lambda: None,
         may_go_on=lambda _seconds: False,
     )  # fmt: skip
-    return measure(device, replay, order)
+    return measure(device, Together(device, replay, order), order)
 
 
 BOTH = pytest.mark.parametrize("launch_us", [1.0, 50.0], ids=["events", "graph"])

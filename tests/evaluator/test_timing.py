@@ -140,12 +140,24 @@ def test_honest_when_checked_and_idle_when_timed_is_noticed(tmp_path: Path) -> N
     assert "differs in 9" in sentence
 
 
-def test_registered_operators_keep_calls_from_being_timed(tmp_path: Path) -> None:
-    """Loading the module twice would make the original's operator run the candidate."""
+def test_a_module_that_registers_operators_is_timed_in_two_processes(tmp_path: Path) -> None:
+    """Loading it twice in one would make the original's operator run the candidate."""
     result = time_stage(tmp_path, ["test_to_device_and_dtype", "test_direct_launch"], op=True)
-    (name,) = names(result)
-    assert name.startswith("add_kernel["), "the test's own launch needs no operator"
-    assert any("registers operators" in reason for reason in result["not_timed"])
+    add, launch = sorted(names(result))
+    assert add == "add(float16[300], float16[300])", result["not_timed"]
+    assert launch.startswith("add_kernel["), "the test's own launch"
+    assert [case["processes"] for case in result["cases"]] == [2, 2]
+    case = protocol.from_json(records.Case, result["cases"][0])
+    assert [len(pairs) for pairs in case.rounds] == [2, 2]
+    assert [len(pairs) for pairs in case.control] == [1, 1]
+
+
+def test_between_two_processes_outputs_are_compared_with_the_originals(tmp_path: Path) -> None:
+    wrong = ("x + y, mask=mask", "x, mask=mask")
+    result = time_stage(tmp_path, ["test_to_device_and_dtype"], op=True, edit=wrong)
+    assert names(result) == []
+    (sentence,) = result["differs"]
+    assert "output" in sentence
 
 
 def test_what_one_version_lacks_is_named(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ class Clock:
         self.copy_all = getattr(torch, "_foreach_copy_", None) or _copy_one_by_one
         self.empty, self.empty_like, self.total = torch.empty, torch.empty_like, torch.sum
         self.equal, self.isclose, self.isfinite = torch.equal, torch.isclose, torch.isfinite
+        self._save, self._load = torch.save, torch.load
         self._bound = _Bound(torch)
         self._us_per_cycle = 0.0
         self._filler: Any = None
@@ -145,6 +146,14 @@ class Clock:
                 lambda: self.empty(1, dtype=self.torch.uint8, device="cuda").fill_(1)
             )  # a pool lives as long as some graph of it
         return self._captured(calls)
+
+    def save(self, tensors: list[list[Any]], path: str) -> None:
+        """Writes tensors for another process."""
+        self._save(tensors, path)
+
+    def load(self, path: str) -> list[list[Any]]:
+        """Reads what `save` wrote, onto the devices the tensors came from."""
+        return self._load(path, weights_only=True)  # type: ignore[no-any-return]
 
     def n_python_threads(self) -> int:
         return len(self._frames())

@@ -7,13 +7,14 @@ import random
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from . import schedule
 from .clock import Clock
-from .physics import floor_us
+from .physics import Compulsory, floor_us
 from .records import Case
 from .replay import Replay
-from .sampling import CheatedError, Engine, judge_after, plan
+from .sampling import CheatedError, Engine, Plan, judge_after, plan
 from .schedule import AGAIN, CANDIDATE, ORIGINAL, Taken, Watch
 
 LATE_IS_NORMAL = 10
@@ -36,43 +37,99 @@ class Order:
     may_go_on: Callable[[float], bool]
 
 
-def measure(clock: Clock, replay: Replay, order: Order) -> Case:
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A case that can be sampled: how, and what was learnt on the way."""
+
+    plan: Plan
+    slowed_by: float
+    compulsory: Compulsory
+    capture_faults: tuple[str, ...]
+    processes: Literal[1, 2]
+
+
+class Crew(schedule.Sampler, Protocol):
+    """The versions of one case, wherever they run."""
+
+    name: str
+
+    def ready(self, order: Order) -> Ready:
+        """Compiles, tunes, checks, pilots and calibrates. Called once, first."""
+
+    def after_us(self) -> dict[int, float]:
+        """See `sampling.Engine.after_us`."""
+
+    def n_late(self) -> int: ...
+
+    def notes(self) -> list[str]: ...
+
+
+class Together:
+    """Both versions in this process."""
+
+    def __init__(self, clock: Clock, replay: Replay, order: Order) -> None:
+        self.name = replay.name
+        runs = {ORIGINAL: replay.original, CANDIDATE: replay.candidate, AGAIN: replay.original}
+        self._engine = Engine(clock, replay, runs, seed=order.seed, cache_bytes=order.cache_bytes)
+        self.begin_round = self._engine.begin_round
+        self.begin_pair = self._engine.begin_pair
+        self.sample = self._engine.sample
+        self.after_us = self._engine.after_us
+
+    def ready(self, order: Order) -> Ready:
+        engine = self._engine
+        engine.prepare()
+        engine.believe(engine.expect(ORIGINAL))
+        pilot = engine.pilot()
+        chosen = plan([pilot], order.cache_bytes)
+        engine.adopt(chosen)
+        return Ready(
+            plan=chosen,
+            slowed_by=engine.calibrate(ORIGINAL),
+            compulsory=engine.compulsory(ORIGINAL),
+            capture_faults=(pilot.capture_fault,) if pilot.capture_fault else (),
+            processes=1,
+        )
+
+    def n_late(self) -> int:
+        return self._engine.n_late
+
+    def notes(self) -> list[str]:
+        return self._engine.notes
+
+
+def measure(clock: Clock, crew: Crew, order: Order) -> Case:
     """Raises `DiffersError`, `CheatedError`, and whatever the versions raise."""
-    runs = {ORIGINAL: replay.original, CANDIDATE: replay.candidate, AGAIN: replay.original}
-    engine = Engine(clock, replay, runs, seed=order.seed, cache_bytes=order.cache_bytes)
-    engine.prepare()
-    engine.believe(engine.expect(ORIGINAL))
-    pilot = engine.pilot()
-    chosen = plan([pilot], order.cache_bytes)
-    engine.adopt(chosen)
-    slowed_by = engine.calibrate(ORIGINAL)
+    ready = crew.ready(order)
     floor = floor_us(
-        engine.compulsory(ORIGINAL), arch=order.arch, is_cold=chosen.state == "cold",
-        repeats=chosen.repeats, cache_bytes=order.cache_bytes,
+        ready.compulsory, arch=order.arch, is_cold=ready.plan.state == "cold",
+        repeats=ready.plan.repeats, cache_bytes=order.cache_bytes,
     )  # fmt: skip
     n_threads = clock.n_python_threads()
-    taken = _take(clock, engine, order)
+    taken = _take(clock, crew, order)
     call_us = statistics.median(b for pairs in taken.rounds for _, b in pairs)
-    judge_after(engine.after_us(), chosen.repeats * call_us)
+    judge_after(crew.after_us(), ready.plan.repeats * call_us)
     judge_speed(call_us, floor)
     judge_process(clock, order.own_file, n_threads)
-    notes = [*engine.notes, *taken.notes]
-    if pilot.capture_fault is not None:
-        notes.append(pilot.capture_fault)
-    if engine.n_late > LATE_IS_NORMAL:
-        notes.append(f"{engine.n_late} samples were taken again: the host came late")
+    late = f"{crew.n_late()} samples were taken again: the host came late"
     return Case(
-        name=replay.name,
-        method=chosen.method,
-        state=chosen.state,
+        name=crew.name,
+        method=ready.plan.method,
+        state=ready.plan.state,
         seed=order.seed,
         rounds=_frozen(taken.rounds),
         control=_frozen(taken.control),
         slowed=_frozen(taken.slowed),
-        slowed_by=slowed_by,
+        slowed_by=ready.slowed_by,
+        processes=ready.processes,
         floor_us=floor,
         retaken=tuple(taken.retaken),
-        notes=tuple(notes),
+        notes=(
+            *crew.notes(),
+            *taken.notes,
+            *dict.fromkeys(ready.capture_faults),
+            *([late] if crew.n_late() > LATE_IS_NORMAL else []),
+        ),
     )
 
 
@@ -99,7 +156,7 @@ def judge_process(clock: Clock, own_file: str, n_threads: int) -> None:
         )
 
 
-def _take(clock: Clock, engine: Engine, order: Order) -> Taken:
+def _take(clock: Clock, crew: Crew, order: Order) -> Taken:
     secret = random.SystemRandom()
     watch = Watch(
         on_round=order.on_round,
@@ -112,7 +169,7 @@ def _take(clock: Clock, engine: Engine, order: Order) -> Taken:
     gc.disable()  # a collection in a sample is host time, and may release device memory
     try:
         return schedule.take(
-            engine, watch, seed=order.seed, n_rounds=order.n_rounds, n_pairs=order.n_pairs
+            crew, watch, seed=order.seed, n_rounds=order.n_rounds, n_pairs=order.n_pairs
         )
     finally:
         gc.enable()

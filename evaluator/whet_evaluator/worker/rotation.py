@@ -25,13 +25,15 @@ class Rotation:
     """`replay.make` gives two drawings, which is slow on a host; the others are those two
     with their floats in another order. Sets are copies of the first, grown on demand."""
 
-    def __init__(self, clock: Clock, replay: Replay, seed: int) -> None:
+    def __init__(
+        self, clock: Clock, replay: Replay, seed: int, most_drawings: int = MAX_DRAWINGS
+    ) -> None:
         self._clock = clock
         self._like = replay.make(seed)
         self.drawings = [storage_bytes(clock, self._like)]
         self.set_bytes = sum(storage.nbytes for storage in self.drawings[0])
         affordable = clock.free_bytes() // 8 // max(1, self.set_bytes)
-        self.n_drawings = max(2, min(MAX_DRAWINGS, affordable))
+        self.n_drawings = max(2, min(most_drawings, affordable))
         self.drawings.append(storage_bytes(clock, replay.make(seed + 1)))
         floats = _float_storages(self._like)
         for number in range(2, self.n_drawings):

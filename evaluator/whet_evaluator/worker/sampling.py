@@ -23,7 +23,7 @@ from typing import Any, Literal
 from .clock import Clock
 from .physics import Compulsory, compulsory
 from .replay import Replay, outputs
-from .rotation import Rotation, flat, values
+from .rotation import MAX_DRAWINGS, Rotation, flat, values
 from .schedule import Turn
 
 MIN_SAMPLE_US = 50.0
@@ -120,11 +120,18 @@ class Engine:
     """Samples `runs`, versions by number, of which this process may have all or some."""
 
     def __init__(
-        self, clock: Clock, replay: Replay, runs: dict[int, Run], *, seed: int, cache_bytes: int
+        self,
+        clock: Clock,
+        replay: Replay,
+        runs: dict[int, Run],
+        *,
+        seed: int,
+        cache_bytes: int,
+        most_drawings: int = MAX_DRAWINGS,
     ) -> None:
         self._clock = clock
         self._versions = {number: _Version(run) for number, run in runs.items()}
-        self._rotation = Rotation(clock, replay, seed)
+        self._rotation = Rotation(clock, replay, seed, most_drawings)
         self._cache_bytes = cache_bytes
         self._secret = random.SystemRandom()
         self._plan = Plan("events", "warm", 1, 2, 0.0)

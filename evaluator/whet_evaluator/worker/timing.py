@@ -14,7 +14,8 @@ from typing import Any
 
 from . import hardware, importing, overlay, replay, vitals
 from .clock import Clock
-from .measure import Order, measure
+from .measure import Crew, Order, Together, measure
+from .partner import Apart, Partner
 from .protocol import to_json
 from .records import Case
 from .sampling import CheatedError, DiffersError
@@ -33,42 +34,54 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     clock = Clock(torch)  # before anything of the user is imported
-    overlay.install(job)
-    stage = _Stage(job, torch, clock)
+    partner = Partner(job, clock)  # before the device is touched
     try:
-        versions = load_versions(job)
-    except Exception as error:
-        trace = importing.trimmed_trace(error, job["unit_file"])
-        stage.not_timed.append(
-            f"the versions could not be loaded side by side: {trace.splitlines()[-1]}"
-        )
-        return stage.answer()
-    clock.open()
-    found = replay.cases(job, versions, "cuda")
-    stage.not_timed += found.not_timed
-    for number, case in enumerate(found.replays):
-        stage.time(case, number, len(found.replays))
-        if stage.cheated is not None:
-            break
-    return stage.answer()
+        return _Stage(job, torch, clock, partner).run()
+    finally:
+        partner.close()
 
 
 class _Stage:
     """What a timing stage has found so far."""
 
-    def __init__(self, job: dict[str, Any], torch: Any, clock: Clock) -> None:
+    def __init__(self, job: dict[str, Any], torch: Any, clock: Clock, partner: Partner) -> None:
         self._job = job
+        self._partner = partner
         self._torch = torch
         self._clock = clock
         self._began = clock.now()
-        self._vitals = vitals.Vitals(vitals.reader(_uuid(torch)))
-        self._environment = describe_environment(torch)
+        self._vitals = vitals.Vitals(lambda: None)
+        self._environment: dict[str, str] = {}
         self._timed: list[Case] = []
         self._differs: list[str] = []
-        self.not_timed: list[str] = []
-        self.cheated: CheatedError | None = None
+        self._not_timed: list[str] = []
+        self._cheated: CheatedError | None = None
 
-    def time(self, case: replay.Replay, number: int, n_cases: int) -> None:
+    def run(self) -> dict[str, Any]:
+        overlay.install(self._job)
+        try:
+            versions = load_versions(self._job)
+            if versions.registers:
+                self._partner.ask("load")
+            else:
+                self._partner.close()
+        except Exception as error:
+            trace = importing.trimmed_trace(error, self._job["unit_file"])
+            reason = f"the versions could not be loaded side by side: {trace.splitlines()[-1]}"
+            self._not_timed.append(reason)
+            return self._answer()
+        self._clock.open()
+        self._vitals = vitals.Vitals(vitals.reader(_uuid(self._torch)))
+        self._environment = describe_environment(self._torch)
+        found = replay.cases(self._job, versions, "cuda")
+        self._not_timed += found.not_timed
+        for number, case in enumerate(found.replays):
+            self._time(case, number, len(found.replays), apart=versions.registers)
+            if self._cheated is not None:
+                break
+        return self._answer()
+
+    def _time(self, case: replay.Replay, number: int, n_cases: int, *, apart: bool) -> None:
         """Times one of `n_cases`; what goes wrong is noted, not raised."""
 
         def on_round(done: int, total: int) -> None:
@@ -86,32 +99,37 @@ class _Stage:
             may_go_on=lambda seconds: self._may_go_on(seconds, n_cases - number),
         )
         try:
-            self._timed.append(measure(self._clock, case, order))
+            self._timed.append(measure(self._clock, self._crew(case, order, apart=apart), order))
         except DiffersError as difference:
             self._differs.append(f"{case.name}: {difference}")
         except CheatedError as cheat:
-            self.cheated = CheatedError(cheat.reason, f"{case.name}: {cheat.detail}")
+            self._cheated = CheatedError(cheat.reason, f"{case.name}: {cheat.detail}")
         except Exception as error:
             reason = importing.trimmed_trace(error, self._job["unit_file"]).splitlines()[-1]
-            self.not_timed.append(f"{case.name}: {reason}")
+            self._not_timed.append(f"{case.name}: {reason}")
         self._torch.cuda.empty_cache()
+
+    def _crew(self, case: replay.Replay, order: Order, *, apart: bool) -> Crew:
+        if apart:
+            return Apart(self._clock, case, order, self._partner, self._job["output_dir"])
+        return Together(self._clock, case, order)
 
     def _may_go_on(self, seconds: float, n_left: int) -> bool:
         """Further rounds may take this case's share of half the stage's time."""
         left = DEADLINE_SHARE * float(self._job["deadline_s"]) - (self._clock.now() - self._began)
         return seconds < left / max(1, n_left)
 
-    def answer(self) -> dict[str, Any]:
+    def _answer(self) -> dict[str, Any]:
         environment = self._environment
         environment |= {f"{name} after": value for name, value in _clocks().items()}
         if self._vitals.are_readable:
             low, high = min(self._vitals.sm_mhz), max(self._vitals.sm_mhz)
             environment["clocks between rounds"] = f"{low} to {high} MHz"
-        cheated = self.cheated
+        cheated = self._cheated
         return {
             "cases": to_json(self._timed),
             "environment": environment,
-            "not_timed": self.not_timed,
+            "not_timed": self._not_timed,
             "differs": self._differs,
             "cheated": cheated and {"reason": cheated.reason, "detail": cheated.detail},
         }

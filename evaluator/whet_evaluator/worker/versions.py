@@ -1,16 +1,21 @@
-"""Loads both versions of the unit's module into one process.
+"""Loads the versions of the unit's module, side by side where one process can hold both.
 
 The candidate comes under its own name, the original beside it in the same package. A
 module that registers operators with torch while it is imported cannot be loaded twice:
-the second registration silently redirects the *first* version's operator. That is
-noticed, and then only kernels that a test launches itself can be replayed.
+the second registration silently redirects the *first* version's operator. That is noticed
+when the candidate has been imported, before the original is: then the original is loaded
+in another process, under the name that the candidate has in this one.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +24,8 @@ from . import importing
 
 @dataclass
 class Versions:
-    """Both modules, and why calls cannot be replayed, if they cannot."""
+    """The modules to replay calls with. `registers`: only one of them can be in this process,
+    and both fields name that one."""
 
     original: ModuleType
     candidate: ModuleType
@@ -27,16 +33,67 @@ class Versions:
 
 
 def load_versions(job: dict[str, Any]) -> Versions:
-    """Imports the candidate, then `job["original"]` as a sibling in its package."""
+    """Imports the candidate, then `job["original"]` as a sibling in its package, unless the
+    first registered something."""
     registered: list[str] = []
     _watch_registrations(registered)
     candidate = importing.import_unit(job)
+    if registered:
+        return Versions(candidate, candidate, registers=True)
     package = candidate.__name__.rpartition(".")[0]
     stem = os.path.splitext(os.path.basename(job["unit_file"]))[0]
     name = f"{package}.{stem}__original" if package else f"{stem}__original"
     original = importing.load_file(job["original"], name)
     share_tuning(original, candidate)
-    return Versions(original, candidate, registers=bool(registered))
+    return Versions(original, candidate)
+
+
+def load_original(job: dict[str, Any]) -> Versions:
+    """For a process of its own: imports `job["original"]` wherever the unit is imported, so
+    that nothing in that process ever runs the candidate's text."""
+    sys.meta_path.insert(0, _OriginalFinder(job["unit_file"], job["original"]))
+    wanted = os.path.realpath(job["original"])
+    for name in importing._names(job):
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        if os.path.realpath(getattr(module, "__file__", None) or "") == wanted:
+            return Versions(module, module, registers=True)
+    module = importing.load_file(wanted, os.path.splitext(os.path.basename(job["unit_file"]))[0])
+    return Versions(module, module, registers=True)
+
+
+class _OriginalFinder:
+    """Where others find the unit's file, the original's is loaded, under the same name."""
+
+    def __init__(self, unit_file: str, original: str) -> None:
+        self._unit_file = os.path.realpath(unit_file)
+        self._original = original
+        self._asking = False
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if self._asking:  # the overlay's finder asks all others too
+            return None
+        self._asking = True
+        try:
+            for finder in sys.meta_path:
+                found = finder.find_spec(name, path, target) if finder is not self else None
+                if found is not None:
+                    return self._replaced(name, found)
+        finally:
+            self._asking = False
+        return None
+
+    def _replaced(self, name: str, found: ModuleSpec) -> ModuleSpec | None:
+        if not found.origin or os.path.realpath(found.origin) != self._unit_file:
+            return found
+        inside = found.submodule_search_locations
+        return importlib.util.spec_from_file_location(
+            name, self._original, submodule_search_locations=inside
+        )
 
 
 def share_tuning(original: ModuleType, candidate: ModuleType) -> None:
