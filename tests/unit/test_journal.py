@@ -76,9 +76,18 @@ async def test_events_come_back_in_order(tmp_path):
     await asyncio.gather(*(journal.append("a", event) for event in story[7:]))
     assert await journal.events("a") == tuple(story)
     assert journal.load_runs() == ("b", "a")
-    assert journal.load_begun() == (("a", story[0]),)  # "b" holds no order, so nothing to list
+    assert journal.load_begun() == ()  # neither says what was asked for
     assert journal.load_events("none") == ()
     journal.close()
+    journal.close()
+
+
+async def test_runs_are_listed_with_what_was_asked_for_newest_first(tmp_path):
+    journal = Journal(tmp_path / "runs.sqlite3")
+    begun = [Created(run=run, task=world.task(), at=at) for run, at in (("a", 1.0), ("b", 2.0))]
+    for event in begun:
+        await journal.append(event.run, event, Ticked(at=9.0))
+    assert journal.load_begun() == (("b", begun[1]), ("a", begun[0]))
     journal.close()
 
 
