@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import calls
+from ..proof import Proof
 from . import inputs
 from .outputs import Output
 
@@ -22,6 +23,7 @@ class Made:
     outputs: tuple[Output, ...]
     changed: tuple[int, ...]
     zones_intact: bool
+    origins: dict[str, Any] | None = None
 
 
 class Prepared:
@@ -62,10 +64,14 @@ class Prepared:
 class Execution:
     """`dump` numbers the inputs whose content afterwards is wanted though unchanged."""
 
-    def __init__(self, torch: Any, prepared: Prepared, dump: list[int] | None) -> None:
+    def __init__(
+        self, torch: Any, prepared: Prepared, dump: list[int] | None, proof: Proof | None = None
+    ) -> None:
         self._torch = torch
         self._prepared = prepared
         self._dump = set(dump or ())
+        self._proof = proof
+        self._origins: dict[str, Any] | None = None
 
     def of(self, find: Callable[[], Callable[..., Any]]) -> Made:
         prepared = self._prepared
@@ -74,8 +80,10 @@ class Execution:
         try:
             function = find()
             args, kwargs = prepared.arguments(function)
-            returned = function(*args, **kwargs)
-            gradients = self._gradients(tensors_in(returned))
+            with self._watched():
+                returned = function(*args, **kwargs)
+                gradients = self._gradients(tensors_in(returned))
+                self._note_origins(returned, gradients)
         except (KeyboardInterrupt, SystemExit):
             raise
         except Exception as error:
@@ -88,7 +96,24 @@ class Execution:
         made = [] if raised else self._outputs(returned, gradients, changed)
         plain: list[Any] = []
         structure = "" if raised else _structure(returned, plain)
-        return Made(raised, structure, tuple(plain), tuple(made), changed, prepared.zones_intact())
+        return Made(
+            raised, structure, tuple(plain), tuple(made), changed, prepared.zones_intact(),
+            self._origins,
+        )  # fmt: skip
+
+    def _watched(self) -> contextlib.AbstractContextManager[None]:
+        if self._proof is None:
+            return contextlib.nullcontext()
+        return self._proof.watching(self._prepared.tensors)
+
+    def _note_origins(self, returned: Any, gradients: list[Any]) -> None:
+        """Before anything looks at the outputs: one that computes when it is read is seen so."""
+        if self._proof is None:
+            return
+        made = [(f"output {n}", t) for n, t in enumerate(tensors_in(returned))]
+        made += [(f"gradient {n}", t) for n, t in enumerate(gradients) if t is not None]
+        made += [(f"input {n} afterwards", t) for n, t in enumerate(self._prepared.tensors)]
+        self._origins = self._proof.origins(made)
 
     def _gradients(self, made: list[Any]) -> list[Any]:
         torch = self._torch

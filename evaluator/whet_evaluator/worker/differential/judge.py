@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .. import proof
 from . import outputs
 from .compare import Comparison, Finding, Truth, conditioning
 from .outputs import Run
@@ -26,10 +27,11 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
-    """`{sentence, hard, oracle, original_error, candidate_error, unjudged}` of one case."""
+    """`{sentence, hard, oracle, original_error, candidate_error, unjudged, cheated}` of one case."""
     original = _runs(torch, item["original"], (*_COMPARED, "ulp", "reference"))
     wide = _runs(torch, item["wide"], ("float64", "nudged"))
     flaw = _flaw(original)
+    candidate: dict[str, Run] = {}
     try:
         candidate = _runs(torch, item["candidate"], _COMPARED)
         missing = [name for name in _COMPARED if name in original and name not in candidate]
@@ -47,7 +49,24 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
         "original_error": _finite(finding.original_error),
         "candidate_error": _finite(finding.candidate_error),
         "unjudged": finding.unjudged,
+        "cheated": _trick(original, candidate) if item.get("recorded") else None,
     }
+
+
+def _trick(original: dict[str, Run], candidate: dict[str, Run]) -> dict[str, str] | None:
+    """`{reason, detail}` where the candidate's outputs were not made by its kernels."""
+    for name, run in candidate.items():
+        known = original.get(name)
+        if known is None or known.raised or run.raised:
+            continue
+        trick = proof.judge(_record(known), _record(run))
+        if trick is not None:
+            return {"reason": trick.reason, "detail": trick.detail}
+    return None
+
+
+def _record(run: Run) -> proof.Record:
+    return {"launches": dict(run.launches), "origins": dict(run.origins or {})}
 
 
 def _compared(

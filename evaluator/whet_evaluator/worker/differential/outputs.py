@@ -49,6 +49,8 @@ class Run:
     zones_intact: bool = True
     launches: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    origins: Mapping[str, Any] | None = None
+    """By role, as `proof` saw them; None where it did not watch."""
 
 
 def write(folder: str, name: str, run: Run) -> None:
@@ -65,7 +67,7 @@ def write(folder: str, name: str, run: Run) -> None:
     head = {
         "raised": run.raised, "structure": run.structure, "plain": list(run.plain),
         "outputs": described, "changed": list(run.changed), "zones_intact": run.zones_intact,
-        "launches": dict(run.launches), "seconds": run.seconds,
+        "launches": dict(run.launches), "seconds": run.seconds, "origins": run.origins,
     }  # fmt: skip
     partial = os.path.join(folder, name + ".part")
     with open(partial, "w", encoding="utf-8") as file:
@@ -90,10 +92,19 @@ def read(folder: str, name: str, torch: Any) -> Run | None:
             outputs=outputs, changed=tuple(head["changed"]),
             zones_intact=bool(head["zones_intact"]),
             launches={str(k): int(v) for k, v in head["launches"].items()},
-            seconds=float(head["seconds"]),
+            seconds=float(head["seconds"]), origins=_origins(head["origins"]),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
+
+
+def _origins(head: Any) -> Mapping[str, Any] | None:
+    if head is None:
+        return None
+    return {
+        str(role): {"kernel": bool(o["kernel"]), "through": [str(name) for name in o["through"]]}
+        for role, o in head.items()
+    }
 
 
 def raw_bytes(tensor: Any) -> bytes:

@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import importing, interpret, launchers, overlay
+from ..proof import Proof
 from ..record import Recorder
 from . import outputs, tuners
 from .execution import Execution, Prepared
@@ -70,6 +71,8 @@ class Producer:
         self._poison.install()
         self._recorder = Recorder({**job, "record": False})
         self._recorder.install()
+        self._proof = Proof(torch, job["unit_file"])
+        self._proof.install(_launchable(interpreted=self._interpreted))
         self._module: ModuleType = importing.import_unit(job)
         self._references: dict[str, Callable[..., Any]] = {}
 
@@ -107,7 +110,8 @@ class Producer:
         nodeid = f"{case['id']}:{name}"
         self._recorder.begin(nodeid)
         self._poison.begin(_PATTERN.get(name))
-        execution = Execution(self._torch, prepared, dump)
+        watched = name == "first" and case["group"] == "recorded"
+        execution = Execution(self._torch, prepared, dump, self._proof if watched else None)
         began = time.monotonic()
         with self._manner(name):
             made = execution.of(lambda: self._function(name, case))
@@ -116,7 +120,7 @@ class Producer:
             outputs=made.outputs, changed=made.changed,
             zones_intact=made.zones_intact and self._poison.intact(),
             launches=dict(self._recorder.n_launches(nodeid)),
-            seconds=time.monotonic() - began,
+            seconds=time.monotonic() - began, origins=made.origins,
         )  # fmt: skip
 
     @contextlib.contextmanager
@@ -174,3 +178,14 @@ def wide_first(torch: Any, reference: Callable[..., Any]) -> Callable[..., Any]:
             return reference(*args, **kwargs)
 
     return call
+
+
+def _launchable(*, interpreted: bool) -> Any:
+    """Triton's class of functions that are launched."""
+    if interpreted:
+        from triton.runtime import interpreter
+
+        return interpreter.InterpretedFunction
+    from triton.runtime import jit
+
+    return jit.JITFunction

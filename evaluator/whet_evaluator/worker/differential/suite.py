@@ -207,6 +207,7 @@ class Suite:
             for case in done
         ]  # fmt: skip
         end = await self._means.run(
+                "recorded": case["group"] == "recorded",
             {"stage": "judge", "cases": items}, court, "compile", trusted=True
         )
         if not isinstance(end, Answered):
@@ -236,6 +237,10 @@ class Suite:
             smaller = await minimise.smallest(self, fatal)
             shown = [*smaller, *[pair for pair in fatal if pair not in smaller]][:MAX_SHOWN]
             return records.Differs(
+        for case, row in rows:
+            if row.get("cheated"):
+                detail = f"{case['name']}: {row['cheated']['detail']}"
+                return records.Cheated(reason=row["cheated"]["reason"], detail=detail)
                 cases=tuple(_sentence(case, row) for case, row in shown),
                 found=tuple(_checked(case, row) for case, row in shown),
             )
