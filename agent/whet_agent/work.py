@@ -257,6 +257,7 @@ async def _confirm(start: StartConfirm, search: Search, ports: Ports) -> Event:
     candidate = _candidate(search, start.candidate, start.nodes, f"{search.run}.{start.id}")
     watcher = _Stopwatch(start.id, ports)
     verdict = await ports.evaluator.confirm(candidate, watcher)
+    _require_same_files(search, ports)
     return Confirmed(
         id=start.id,
         candidate=start.candidate.id,
@@ -264,6 +265,18 @@ async def _confirm(start: StartConfirm, search: Search, ports: Ports) -> Event:
         at=ports.clock.now(),
         stage_s=watcher.stages(),
     )
+
+
+def _require_same_files(search: Search, ports: Ports) -> None:
+    """A worker that was lost and started again may have been sent other files than those
+    that the baseline ran with, and then evidence would name the wrong ones."""
+    assert search.surroundings is not None
+    if ports.evaluator.shipped.sources != search.surroundings.shipped.sources:
+        raise EvaluatorError(
+            "workspace",
+            "the project's files changed while its worker was started again; `whet resume "
+            f"{search.run}` judges everything by the files as they are now",
+        )
 
 
 def _candidate(search: Search, tried: Tried, nodes: tuple[str, ...], seed: str) -> Candidate:

@@ -96,6 +96,25 @@ async def test_it_is_a_function_of_the_journal(tmp_path):
     assert "confirm" in found.stage_s
 
 
+class Restarted(ScriptedEvaluator):
+    """Its worker is lost before the confirmation, and the tests were edited meanwhile."""
+
+    async def confirm(self, candidate, on_progress):
+        self.shipped = Shipped(sources={**FILES, "tests/test_kernel.py": "9" * 64})
+        return await super().confirm(candidate, on_progress)
+
+
+async def test_other_tests_in_the_middle_of_a_run_give_no_evidence(tmp_path):
+    _, events = await world.run(
+        tmp_path, world.task(), model=ScriptedModel([world.fence("good")]),
+        evaluator=Restarted({"good": counted_verdict(500)}, shipped=Shipped(sources=FILES)),
+    )  # fmt: skip
+    found = summarise(events)
+    assert found.reason == "evaluator failed"
+    assert found.best is None
+    assert "whet resume r1" in found.sentence
+
+
 def test_a_measured_edit_says_what_it_was_measured_on():
     found = evidence(timed(1.5, 0.9))
     assert found.how == "measured"

@@ -24,6 +24,7 @@ from whet_agent.events import (
     Proposed,
     Rejected,
 )
+from whet_agent.evidence_words import checked
 from whet_agent.report import RunSummary, finished_json, unified_diff
 from whet_agent.search import words
 from whet_agent.search.state import Search
@@ -72,6 +73,7 @@ def show_outcome(console: Console, summary: RunSummary) -> None:
     for line in diff.splitlines():
         console.print(line, style=_DIFF_STYLES.get(line[:1], ""), markup=False, soft_wrap=True)
     console.print(_evidence(summary))
+    console.print(f"Checked: {checked(summary.best.evidence)}.", markup=False, soft_wrap=True)
     console.print(f"Accept it with: whet apply {summary.run}", markup=False)
 
 
