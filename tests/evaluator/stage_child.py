@@ -15,7 +15,7 @@ import importlib, json, os, sys
 job, call, answer = json.load(open(sys.argv[1])), sys.argv[2], sys.argv[3]
 sys.path.insert(0, sys.argv[4])
 functions = [
-    getattr(importlib.import_module("whet_evaluator.worker." + module), function)
+    getattr(importlib.import_module(module if "." in module else "whet_evaluator.worker." + module), function)
     for module, _, function in (one.partition(":") for one in call.split("+"))
 ]
 sys.path.remove(sys.argv[4])
@@ -34,7 +34,8 @@ def run_stage(
     python: str = sys.executable,
     env: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """`call` is `module:function` of the worker, or several joined by `+`. Raises `AssertionError` with the output."""
+    """`call` is `module:function` of the worker, or several joined by `+`. A dotted module
+    is any other's. Raises `AssertionError` with the output."""
     output = Path(job["output_dir"])
     output.mkdir(parents=True, exist_ok=True)
     (output / "job.json").write_text(json.dumps(job))

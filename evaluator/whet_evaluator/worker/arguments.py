@@ -137,9 +137,12 @@ def _by_name(value: Any) -> dict[str, Any] | None:
     if isinstance(value, types.ModuleType):
         return {"name": [_home_of(value.__name__), ""]}
     module, qualname = getattr(origin, "__module__", None), origin.__qualname__
-    if isinstance(module, str) and reached(sys.modules.get(module), qualname) is value:
+    if not isinstance(module, str) or module not in sys.modules:
+        return None
+    if reached(sys.modules[module], qualname) is value:
         return {"name": [_home_of(module), qualname]}
-    return None
+    kept = [name for name, one in vars(sys.modules[module]).items() if one is value]
+    return {"name": [_home_of(module), kept[0]]} if kept else None
 
 
 def _member(value: enum.Enum) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""Records calls of the unit's launchers so that they can be replayed, and rebuilds them.
+"""Records calls at the outermost entry into the unit, so that they can be replayed.
 
 Each launcher's `__code__` is swapped for a trampoline once its module is imported. The
 function object stays the same, so a call through `from m import f`, a dispatch table or
 an attribute is seen alike; rebinding the module's name would miss the first two.
-Only the outermost call counts: a launcher calling another is one call.
+Only the outermost call counts: a launcher calling another is one call. What counts as a
+launcher beside the unit's own: functions of other modules that use its kernels, functions
+that the unit's functions return (closures), and a kernel that a test launches itself.
+An `autograd.Function` is one call, `apply`; its backward belongs to it.
 """
 
 from __future__ import annotations
@@ -11,41 +14,34 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import sys
 import types
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from . import overlay
+from . import arguments, integrity, launchers, overlay, placed
+from .arguments import Rebuilt, UnreplayableError, bound_to, decode, encode, rebuilt
+
+__all__ = [
+    "CallRecorder",
+    "Rebuilt",
+    "UnreplayableError",
+    "bound_to",
+    "decode",
+    "encode",
+    "rebuilt",
+]
 
 MAX_CALLS = 200
-MAX_VALUES = 4096
-"""Integer tensors up to this many elements keep their values: they are often indices."""
-MAX_SAMPLED = 1 << 16
-"""Of longer float tensors every k-th element is looked at."""
-
-_unit_modules: set[str] = set()
-
-
-@dataclass(frozen=True)
-class Rebuilt:
-    """An object of one of the unit's classes, as its recorded state: a method's `self`."""
-
-    qualname: str
-    state: dict[str, Any]
-
-    def of(self, module: types.ModuleType) -> Any:
-        """An instance of `module`'s own class, made without running its constructor."""
-        kind = _reached(module, self.qualname)
-        if kind is None:
-            raise UnreplayableError(f"a class {self.qualname}, which one version lacks,")
-        made = kind.__new__(kind)
-        made.__dict__.update(self.state)
-        return made
+_PAIRED = "_whet_call"
+"""The attribute of an autograd context that leads from a backward to its forward's call."""
 
 
 class CallRecorder:
+    """One per child. `nodeid` names the running test."""
+
     def __init__(
         self, unit_file: str | None, launchers: tuple[str, ...], nodeid: Callable[[], str]
     ) -> None:
@@ -53,89 +49,240 @@ class CallRecorder:
         self._launchers = launchers
         self._nodeid = nodeid
         self._depth = 0
-        self._seen: dict[str, dict[str, Any]] = {}
+        self._grad = True
+        self._open: _Record | None = None
+        self._last: _Record | None = None
+        self._unit: types.ModuleType | None = None
+        self._swapped: set[int] = set()
+        self._seen: dict[str, _Record] = {}
 
     def install(self) -> None:
-        """Swaps the launchers' code as soon as the unit's module has been imported."""
-        overlay.after_unit_import(self._swap_all)
+        """Swaps the launchers' code as soon as their module has been imported."""
+        self._watch_apply()
+        overlay.after_unit_import(self._swap_unit)
+        overlay.after_import(self._swap_outside)
+
+    def look(self) -> None:
+        """Finds a unit that pytest imported by its own loader: a test file, a `conftest.py`."""
+        if self._unit is None and self._unit_file is not None:
+            for module in list(sys.modules.values()):
+                file = getattr(module, "__dict__", {}).get("__file__")
+                if isinstance(file, str) and os.path.realpath(file) == self._unit_file:
+                    self._swap_unit(module)
+                    return
 
     def json(self) -> list[dict[str, Any]]:
         """`[{launcher, args, kwargs, nodeid, count}]`, in order of first call."""
-        return list(self._seen.values())
+        return [record.call for record in self._seen.values()]
 
-    def _swap_all(self, module: types.ModuleType) -> None:
-        _unit_modules.add(module.__name__)
-        for launcher in self._launchers:
+    @property
+    def entry(self) -> str | None:
+        """The launcher outside the unit's file whose call is open, if one is."""
+        call = self._open.call if self._open is not None else {}
+        return launchers.entry_of(call) if "module" in call else None
+
+    def _watch_apply(self) -> None:
+        """Inside a forward torch has switched gradients off: whether they were asked for is
+        only seen from outside, when `apply` is called."""
+        import torch
+
+        function, recorder = torch.autograd.Function, self
+        original = function.__dict__["apply"].__func__
+
+        def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            outer, recorder._grad = recorder._grad, torch.is_grad_enabled()
+            try:
+                return original(cls, *args, **kwargs)
+            finally:
+                recorder._grad = outer
+
+        function.apply = classmethod(apply)
+
+    # ---- what is swapped --------------------------------------------------------------
+
+    def _swap_unit(self, module: types.ModuleType) -> None:
+        arguments.belongs_to_unit(module.__name__)
+        self._unit = module
+        self._swap_all(module, placed.with_factories(self._launchers, module), {})
+        for path, function in placed.closures(module, self._launchers):
+            self._swap(path, function, 0, {"entry": placed.qualname(function)})
+
+    def _swap_outside(self, module: types.ModuleType) -> None:
+        if self._unit is not None and self._unit_file is not None and module is not self._unit:
+            users = placed.users_of_kernels(module, self._unit_file)
+            self._swap_all(module, users, {"module": module.__name__})
+
+    def _swap_all(
+        self, module: types.ModuleType, names: Sequence[str], more: dict[str, Any]
+    ) -> None:
+        file = os.path.realpath(module.__file__ or "")
+        for launcher in names:
             holder, _, last = launcher.rpartition(".")
-            owner = _reached(module, holder)
-            if owner is None:
-                continue
+            owner = arguments.reached(module, holder)
             if not holder:
-                self._swap(launcher, self._function(vars(owner).get(last)), 0)
+                self._swap(launcher, placed.function(vars(module).get(last), file), 0, more)
             elif not isinstance(owner, type):
                 continue
-            elif hasattr(owner, "backward") and not hasattr(owner, "register_buffer"):
-                # An `autograd.Function` is called by `apply`, which adds the context.
-                n_context = 0 if "setup_context" in vars(owner) else 1
-                if last == "forward":
-                    self._swap(f"{holder}.apply", self._function(vars(owner)[last]), n_context)
+            elif placed.is_autograd(owner):
+                self._swap_autograd(holder, owner, file, more)
             else:
-                self._swap(launcher, self._function(vars(owner).get(last)), 0)
+                held = vars(owner).get(last)
+                n_bound = 1 if isinstance(held, classmethod) else 0
+                self._swap(launcher, placed.function(held, file), n_bound, more)
 
-    def _function(self, found: Any) -> types.FunctionType | None:
-        """The plain function of the unit below decorators and `staticmethod`."""
-        while found is not None:
-            if isinstance(found, types.FunctionType) and self._is_own(found):
-                return found
-            found = getattr(found, "__wrapped__", None)
-        return None
+    def _swap_autograd(self, name: str, owner: type, file: str, more: dict[str, Any]) -> None:
+        """An `autograd.Function` is called by `apply`, which adds the context."""
+        n_context = 0 if "setup_context" in vars(owner) else 1
+        forward = placed.function(vars(owner).get("forward"), file)
+        self._swap(f"{name}.apply", forward, n_context, more)
+        for last in ("setup_context", "backward"):
+            function = placed.function(vars(owner).get(last), file)
+            if function is not None and id(function) not in self._swapped:
+                self._swapped.add(id(function))
+                original = _copied(function)
+                hook = (
+                    self._pairing(original) if last == "setup_context" else self._paired(original)
+                )
+                function.__code__ = _trampoline(function.__code__, hook)
 
-    def _is_own(self, value: types.FunctionType) -> bool:
-        return (
-            os.path.realpath(value.__code__.co_filename) == self._unit_file
-            and not value.__code__.co_freevars
-        )
-
-    def _swap(self, launcher: str, function: types.FunctionType | None, n_context: int) -> None:
-        """Calls of `function` become calls of `launcher`, less the first `n_context`."""
-        if function is None:
+    def _swap(
+        self,
+        launcher: str,
+        function: types.FunctionType | None,
+        n_context: int,
+        more: dict[str, Any],
+    ) -> None:
+        """Calls of `function` become calls of `launcher`, less the first `n_context`
+        arguments (an autograd context, a class), which the caller does not pass."""
+        if function is None or id(function) in self._swapped:
             return
-        original = types.FunctionType(
-            function.__code__, function.__globals__, function.__name__, function.__defaults__
-        )
-        original.__kwdefaults__ = function.__kwdefaults__
+        self._swapped.add(id(function))
+        original = _copied(function)
         signature = inspect.signature(function)
+        is_autograd = launcher.endswith(".apply")
+        names = list(signature.parameters)[n_context:]
 
         def hook(*args: Any, **kwargs: Any) -> Any:
-            call = self._described(launcher, args[n_context:], kwargs) if self._depth == 0 else None
-            self._depth += 1
-            try:
+            if self._depth:
+                if is_autograd and n_context:
+                    _mark(args[0], self._open)
+                return original(*args, **kwargs)
+            call = {"launcher": launcher, **more, "names": names}
+            described = self._described(call, args[n_context:], kwargs)
+            described["grad"] = self._grad if is_autograd else _grad_mode()
+            with self._recorded(described, launcher) as record:
+                if is_autograd and n_context:
+                    _mark(args[0], record)
                 result = original(*args, **kwargs)
-            finally:
-                self._depth -= 1
-            if call is not None:
-                self._note(call)
-            return result
+            return self._curried(record, result)
 
         function.__code__ = _trampoline(function.__code__, hook)
         function.__signature__ = signature  # type: ignore[attr-defined]
 
-    def _described(self, launcher: str, args: Any, kwargs: Any) -> dict[str, Any]:
+    def _pairing(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def hook(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+            _mark(ctx, self._open or self._last)
+            return original(ctx, *args, **kwargs)
+
+        return hook
+
+    def _paired(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """A backward: its launches belong to the forward's call, as do its own calls."""
+
+        def hook(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+            record = getattr(ctx, _PAIRED, None)
+            if isinstance(record, _Record):
+                record.call["backward"] = True
+            self._depth += 1
+            try:
+                return original(ctx, *args, **kwargs)
+            finally:
+                self._depth -= 1
+
+        return hook
+
+    def _curried(self, record: _Record, result: Any) -> Any:
+        """A function that a launcher of the unit made and returned is one itself."""
+        if not isinstance(result, types.FunctionType) or "<locals>" not in result.__qualname__:
+            return result
+        if placed.function(result, self._unit_file or "") is result:
+            self._seen.pop(record.key, None)
+            call = record.call
+            more = {k: call[k] for k in ("module",) if k in call}
+            factory = {"args": call["args"], "kwargs": call["kwargs"]}
+            entry = placed.qualname(result)
+            self._swap(call["launcher"], result, 0, {**more, "entry": entry, "factory": factory})
+        return result
+
+    # ---- what is kept -----------------------------------------------------------------
+
+    @contextmanager
+    def direct(self, kernel: Any, grid: Any, args: Any, kwargs: Any) -> Iterator[None]:
+        """A kernel of the unit that a test launches itself is a call of its own."""
+        if self._depth or self._unit is None:
+            yield
+            return
+        name, names, constants = placed.kernel(self._unit, kernel)
+        bound = {**dict(zip(names, args)), **kwargs}
+        given = {**placed.configured(kernel, bound), **bound}
+        call = {
+            "launcher": name,
+            "grid": launchers.describe_grid(grid, given, constants),
+            "names": names,
+        }
+        with self._recorded(self._described(call, args, kwargs), None):
+            yield
+
+    @contextmanager
+    def _recorded(self, call: dict[str, Any], launcher: str | None) -> Iterator[_Record]:
+        """Notes the call unless it raises: that would be nothing to replay."""
+        record = self._open = _Record(call)
+        self._depth += 1
+        try:
+            with integrity.around_call(launcher) if launcher else nullcontext():
+                yield record
+        finally:
+            self._depth -= 1
+            self._open = None
+        self._note(record)
+
+    def _described(self, call: dict[str, Any], args: Any, kwargs: Any) -> dict[str, Any]:
         """Before the call, which may change its arguments."""
         storages: dict[int, int] = {}
         return {
-            "launcher": launcher,
+            **call,
             "args": [encode(a, storages) for a in args],
             "kwargs": {k: encode(v, storages) for k, v in kwargs.items()},
         }
 
-    def _note(self, call: dict[str, Any]) -> None:
-        """After it: a call that raised is nothing to replay."""
-        key = json.dumps(_without_facts(call), sort_keys=True)
-        if key in self._seen:
-            self._seen[key]["count"] += 1
+    def _note(self, record: _Record) -> None:
+        key = record.key
+        known = self._seen.get(key)
+        if known is not None:
+            known.call["count"] += 1
+            record.call = known.call
         elif len(self._seen) < MAX_CALLS:
-            self._seen[key] = {**call, "nodeid": self._nodeid(), "count": 1}
+            record.call |= {"nodeid": self._nodeid(), "count": 1}
+            self._seen[key] = record
+        self._last = record
+
+
+class _Record:
+    """A call under way; `call` is the one that is kept, also when it was seen before."""
+
+    def __init__(self, call: dict[str, Any]) -> None:
+        self.call = call
+        self.key = json.dumps(_without_facts(call), sort_keys=True)
+
+
+def _mark(context: Any, record: _Record | None) -> None:
+    if record is not None and hasattr(context, "__dict__"):
+        setattr(context, _PAIRED, record)
+
+
+def _grad_mode() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is None or bool(torch.is_grad_enabled())
 
 
 def _without_facts(value: Any) -> Any:
@@ -145,12 +292,17 @@ def _without_facts(value: Any) -> Any:
     return [_without_facts(item) for item in value] if isinstance(value, list) else value
 
 
-def _reached(module: types.ModuleType, dotted: str) -> Any:
-    """The module's object of that name, the module itself for none, None if absent."""
-    found: Any = module
-    for part in dotted.split(".") if dotted else ():
-        found = getattr(found, part, None)
-    return found
+def _copied(function: types.FunctionType) -> types.FunctionType:
+    """The function under another identity, which keeps the code when the first is swapped."""
+    copied = types.FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copied.__kwdefaults__ = function.__kwdefaults__
+    return copied
 
 
 def _trampoline(code: types.CodeType, hook: Callable[..., Any]) -> types.CodeType:
@@ -166,171 +318,5 @@ def _trampoline(code: types.CodeType, hook: Callable[..., Any]) -> types.CodeTyp
         co_filename=code.co_filename,
         co_firstlineno=code.co_firstlineno,
         co_name=code.co_name,
+        co_freevars=code.co_freevars,  # a closure's code can only be swapped for a closure's
     )
-
-
-def encode(value: Any, storages: dict[int, int]) -> Any:  # noqa: PLR0911 - a table of types
-    """JSON for one argument. `storages` numbers storages, so that aliases stay aliases."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return {"value": value}
-    if isinstance(value, float):
-        return {"float": repr(value)}
-    if isinstance(value, (list, tuple)):
-        items = [encode(item, storages) for item in value]
-        return {"list" if isinstance(value, list) else "tuple": items}
-    if isinstance(value, dict) and all(isinstance(k, str) for k in value):
-        return {"dict": {k: encode(v, storages) for k, v in value.items()}}
-    kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    if kind in {"torch.dtype", "torch.device"}:
-        return {kind.partition(".")[2]: str(value).removeprefix("torch.")}
-    if hasattr(value, "untyped_storage") and value.layout is not None:
-        return {"tensor": _encode_tensor(value, storages)}
-    if isinstance(value, (set, frozenset)):
-        return {"set": [encode(item, storages) for item in sorted(value, key=repr)]}
-    if type(value).__module__ in _unit_modules and hasattr(value, "__dict__"):
-        state = {k: encode(v, storages) for k, v in vars(value).items()}
-        return {"object": {"class": type(value).__qualname__, "state": state}}
-    return {"unreplayable": kind}
-
-
-def _encode_tensor(tensor: Any, storages: dict[int, int]) -> dict[str, Any]:
-    import torch
-
-    storage = tensor.untyped_storage()
-    described: dict[str, Any] = {
-        "shape": list(tensor.shape),
-        "strides": list(tensor.stride()),
-        "offset": tensor.storage_offset(),
-        "storage": storages.setdefault(storage.data_ptr(), len(storages)),
-        "storage_bytes": storage.nbytes(),
-        "dtype": str(tensor.dtype).removeprefix("torch."),
-        "requires_grad": tensor.requires_grad,
-    }
-    if str(tensor.device) == "cpu":
-        described["device"] = "cpu"
-    whole = not tensor.dtype.is_floating_point and not tensor.dtype.is_complex
-    if whole and tensor.numel():
-        plain = tensor.detach().to(torch.int64)
-        if tensor.numel() <= MAX_VALUES:
-            described["values"] = plain.reshape(-1).tolist()
-        else:
-            described["range"] = [int(plain.min()), int(plain.max())]
-    elif tensor.dtype.is_floating_point and tensor.numel():
-        described["floats"] = _float_facts(torch, tensor.detach())
-    return described
-
-
-def _float_facts(torch: Any, tensor: Any) -> dict[str, Any]:
-    """What kind of values these are, from up to `MAX_SAMPLED` of them."""
-    flat = tensor.reshape(-1)
-    sampled = flat[:: max(1, flat.numel() // MAX_SAMPLED)].to("cpu", torch.float64)
-    finite = sampled[torch.isfinite(sampled)]
-    if not finite.numel():
-        constant = "nan" if bool(sampled.isnan().any()) else repr(float(sampled[0]))
-        return {"constant": constant, "finite": False}
-    return {
-        "low": float(finite.min()),
-        "high": float(finite.max()),
-        "typical": float(finite.abs().median()),
-        "finite": finite.numel() == sampled.numel(),
-    }
-
-
-class UnreplayableError(ValueError):
-    """The recorded call holds a value that cannot be rebuilt; `str()` names its type."""
-
-
-def decode(encoded: Any, storages: dict[int, Any], device: str, generator: Any) -> Any:
-    """The inverse of `encode`, floats drawn anew from `generator` (a CPU generator).
-
-    `storages` maps numbers to the tensors rebuilt so far. Raises `UnreplayableError`.
-    """
-
-    def tensor(described: dict[str, Any]) -> Any:
-        return _decode_tensor(described, storages, device, generator)
-
-    return rebuilt(encoded, tensor, device)
-
-
-def rebuilt(  # noqa: PLR0911 - a table of types
-    encoded: Any, tensor: Callable[[dict[str, Any]], Any], device: str
-) -> Any:
-    """The value that was encoded, tensors as `tensor` makes them from their description.
-
-    Raises `UnreplayableError`.
-    """
-    import torch
-
-    (kind, content), *_ = encoded.items()
-    if kind == "value":
-        return content
-    if kind == "float":
-        return float(content)
-    if kind in {"list", "tuple", "set"}:
-        items = [rebuilt(item, tensor, device) for item in content]
-        return {"list": list, "tuple": tuple, "set": set}[kind](items)
-    if kind == "dict":
-        return {k: rebuilt(v, tensor, device) for k, v in content.items()}
-    if kind == "object":
-        state = {k: rebuilt(v, tensor, device) for k, v in content["state"].items()}
-        return Rebuilt(content["class"], state)
-    if kind == "dtype":
-        return getattr(torch, content)
-    if kind == "device":
-        return torch.device(content if content == "cpu" else device)
-    if kind == "tensor":
-        return tensor(content)
-    raise UnreplayableError(f"an argument of type {content}")
-
-
-def bound_to(
-    module: types.ModuleType | None, args: list[Any], kwargs: dict[str, Any]
-) -> tuple[list[Any], dict[str, Any]]:
-    """Rebuilt arguments for one version: objects become instances of `module`'s classes."""
-
-    def bound(value: Any) -> Any:
-        if isinstance(value, Rebuilt):
-            if module is None:
-                raise UnreplayableError(f"an object of class {value.qualname}")
-            return Rebuilt(value.qualname, bound(value.state)).of(module)
-        if isinstance(value, (list, tuple, set)) and type(value) in {list, tuple, set}:
-            return type(value)(bound(item) for item in value)
-        if isinstance(value, dict):
-            return {key: bound(item) for key, item in value.items()}
-        return value
-
-    return [bound(a) for a in args], {k: bound(a) for k, a in kwargs.items()}
-
-
-def _decode_tensor(
-    described: dict[str, Any], storages: dict[int, Any], device: str, generator: Any
-) -> Any:
-    import torch
-
-    dtype = getattr(torch, described["dtype"])
-    number = described["storage"]
-    if number not in storages:
-        n = max(1, described["storage_bytes"] // dtype.itemsize)
-        where = "cpu" if described.get("device") == "cpu" else device
-        storages[number] = _fresh(described, n, dtype, generator).to(where)
-    base = storages[number]
-    if base.dtype != dtype:
-        base = base.view(dtype)
-    view = base.as_strided(described["shape"], described["strides"], described["offset"])
-    if "values" in described:
-        view.copy_(torch.tensor(described["values"]).reshape(described["shape"]).to(dtype))
-    view = view.detach()
-    return view.requires_grad_() if described["requires_grad"] else view
-
-
-def _fresh(described: dict[str, Any], n: int, dtype: Any, generator: Any) -> Any:
-    """`n` elements: floats normal, integers within the recorded range."""
-    import torch
-
-    if dtype.is_floating_point or dtype.is_complex:
-        real = torch.randn(n, generator=generator)
-        return real.to(dtype)
-    low, high = described.get("range", [0, 1])
-    if dtype == torch.bool:
-        return torch.randint(0, 2, (n,), generator=generator).bool()
-    return torch.randint(low, high + 1, (n,), generator=generator).to(dtype)

@@ -19,7 +19,7 @@ def function(found: Any, file: str) -> types.FunctionType | None:
     for _ in range(8):
         if isinstance(found, types.FunctionType) and _is_of(found, file):
             return found
-        holders = [getattr(found, name, None) for name in _WRAPPED]
+        holders = [getattr(found, name, None) for name in _WRAPPED] + _captured(found, file)
         found = next((held for held in holders if held is not None), None)
     return None
 
@@ -122,6 +122,14 @@ def _kernels_in(module: types.ModuleType, unit_file: str) -> set[str]:
         elif isinstance(value, types.ModuleType) and _file_of(value) == unit_file:
             found |= {name for name, one in vars(value).items() if is_kernel_of(one, unit_file)}
     return found
+
+
+def _captured(found: Any, file: str) -> list[Any]:
+    """The function of `file` that a library's own wrapper (`triton_op`'s) closes over."""
+    if not isinstance(found, types.FunctionType) or not found.__module__.startswith("torch."):
+        return []
+    held = [cell.cell_contents for cell in found.__closure__ or ()]
+    return [one for one in held if isinstance(one, types.FunctionType) and _is_of(one, file)]
 
 
 def _functions(module: types.ModuleType) -> Iterator[tuple[str, types.CodeType]]:

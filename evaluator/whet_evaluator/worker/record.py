@@ -12,10 +12,10 @@ import os
 import sys
 from collections import Counter as Counter_
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from . import limits
+from . import limits, placed
 from .calls import CallRecorder
 from .counting import Counter
 from .records import Argument, Launch
@@ -58,9 +58,12 @@ class Recorder:
             self._ignore_tuning(Autotuner)
         if self._detailed:
             self.calls.install()
+            self._watch_wrappers(Autotuner)
 
     def begin(self, nodeid: str) -> None:
         self._nodeid = nodeid
+        if self._detailed:
+            self.calls.look()
 
     def kernels_of(self, nodeid: str) -> tuple[str, ...]:
         """Kernels of the unit that the test launched, in order of first launch."""
@@ -82,10 +85,35 @@ class Recorder:
         def run(jit: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
             if warmup or not recorder._watches(jit):
                 return original(jit, *args, grid=grid, warmup=warmup, **kwargs)
-            with recorder._launch(jit, args, kwargs, grid) as grid_seen:
+            with (
+                recorder._direct(jit, grid, args, kwargs),
+                recorder._launch(jit, args, kwargs, grid) as grid_seen,
+            ):
                 return original(jit, *args, grid=grid_seen, warmup=warmup, **kwargs)
 
         jit_class.run = run
+
+    def _watch_wrappers(self, autotuner: Any) -> None:
+        """What a test launches itself is the outermost object: with its own choice of constants."""
+        from triton.runtime.autotuner import Heuristics
+
+        recorder = self
+        for wrapper in (autotuner, Heuristics):
+
+            def run(found: Any, *args: Any, _original: Any = wrapper.run, **kwargs: Any) -> Any:
+                given = {k: v for k, v in kwargs.items() if k not in {"grid", "warmup"}}
+                with recorder._direct(found, kwargs.get("grid"), args, given):
+                    return _original(found, *args, **kwargs)
+
+            wrapper.run = run
+
+    def _direct(
+        self, kernel: Any, grid: Any, args: Any, kwargs: Any
+    ) -> AbstractContextManager[None]:
+        watched = self._unit_file is not None and placed.is_kernel_of(kernel, self._unit_file)
+        if not self._detailed or not watched or self._tuning or self._entry() is not None:
+            return nullcontext()
+        return self.calls.direct(kernel, grid, args, kwargs)
 
     def _watches(self, jit: Any) -> bool:
         code = getattr(getattr(jit, "fn", None), "__code__", None)
@@ -185,7 +213,9 @@ class Recorder:
 
     def _entry(self) -> str | None:
         """The outermost launcher of the unit on the stack."""
-        entry, frame = None, sys._getframe(1)
+        entry, frame = self.calls.entry, sys._getframe(1)
+        if entry is not None:
+            return entry
         while frame is not None:
             if os.path.realpath(frame.f_code.co_filename) == self._unit_file:
                 name = _frame_name(frame)
