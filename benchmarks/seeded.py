@@ -36,10 +36,13 @@ def main() -> None:
     parser.add_argument("--differential-s", type=float, default=None, help="for one candidate")
     parser.add_argument("--seconds", type=float, default=3600.0, help="begin nothing after them")
     parser.add_argument("--device", action="store_true", help="stop where there is no GPU")
+    parser.add_argument("--part", choices=["bugs", "rewrites", "both"], default="both")
+    parser.add_argument("--no-tests", action="store_true", help="ask the generated cases alone")
     options = parser.parse_args()
+    parts = {"bugs": BUGS, "rewrites": REWRITES, "both": (*BUGS, *REWRITES)}
     chosen = [
         patch
-        for patch in (*BUGS, *REWRITES)
+        for patch in parts[options.part]
         if not options.names or any(name in patch.name for name in options.names)
     ]
     began = time.monotonic()
@@ -47,13 +50,13 @@ def main() -> None:
 
     def on_judged(one: BugFound | RewriteJudged) -> None:
         judged.append(one)
-        print(f"{time.monotonic() - began:5.0f} s", _line(one), flush=True)
+        print(f"{time.monotonic() - began:5.0f} s", _line(one), f"[{one.detail}]", flush=True)
 
     facts = asyncio.run(
         judge_all(
             chosen, n_workers=options.workers, python=options.python,
             differential_s=options.differential_s or (8.0 if options.device else 20.0),
-            seconds=options.seconds, on_judged=on_judged,
+            seconds=options.seconds, with_tests=not options.no_tests, on_judged=on_judged,
         )
     )  # fmt: skip
     left = len(chosen) - len(judged)
@@ -88,7 +91,12 @@ def report(judged: Sequence[BugFound | RewriteJudged], facts: Facts, *, left: in
         [
             "# Seeded bugs and honest rewrites\n",
             head,
-            summary(judged) + (f" {left} were not begun in time." if left else ""),
+            summary(judged)
+            + (
+                f" {left} were not judged, for want of time or since their unit's tests are red here."
+                if left
+                else ""
+            ),
             "",
             "| bug | kind | tests | generated cases |",
             "|---|---|---|---|",

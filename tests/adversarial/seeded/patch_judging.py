@@ -7,6 +7,7 @@ node is named, so the cascade has no stage "tests"). A rewrite goes through ever
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import math
 import subprocess
@@ -39,6 +40,7 @@ class BugFound:
     """The failing case, or how the candidate died."""
     as_change: str = ""
     """Named as a behaviour change outside the contract, where it was not rejected."""
+    detail: str = ""
 
     @property
     def is_found(self) -> bool:
@@ -52,6 +54,7 @@ class RewriteJudged:
     rewrite: Rewrite
     rejected: str
     changes: tuple[str, ...] = ()
+    detail: str = ""
 
 
 OnJudged = Callable[[BugFound | RewriteJudged], None]
@@ -64,11 +67,13 @@ async def judge(
     arch: str = "sm_90",
     differential_s: float,
     seconds: float = math.inf,
+    with_tests: bool = True,
     on_judged: OnJudged,
 ) -> records.Facts:
     """Judges each patch once, in order, on one worker; none is begun after `seconds`.
 
-    `differential_s` bounds one candidate's cases.
+    `differential_s` bounds one candidate's cases. Without `with_tests` a bug is asked of
+    the generated cases alone. Patches of a unit whose own tests are red are passed over.
     """
     facts = None
     ends_at = time.monotonic() + seconds
@@ -81,9 +86,15 @@ async def judge(
                     break
                 facts = await evaluator.open(Workspace(root=projects[unit.project], limits=limits))
                 recorded = await evaluator.record(unit.reference, (unit.tests,), _silent)
+                baseline = Baseline(
+                    unit, recorded, tuple(t.nodeid for t in recorded.tests if t.outcome == "passed")
+                )
+                if not baseline.nodes:
+                    continue
                 for patch in patches:
                     if patch.unit == unit.name and time.monotonic() < ends_at:
-                        on_judged(await _judged(evaluator, unit, recorded, patch))
+                        judged = await _judged(evaluator, baseline, patch, with_tests=with_tests)
+                        on_judged(judged)
     assert facts is not None
     return facts
 
@@ -92,49 +103,63 @@ def units_of(patches: Iterable[Patch]) -> list[Unit]:
     return [UNITS[name] for name in dict.fromkeys(patch.unit for patch in patches)]
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """A unit's recording and its green tests."""
+
+    unit: Unit
+    recorded: records.Recorded
+    nodes: tuple[str, ...]
+
+    def candidate(self, patch: Patch, nodes: tuple[str, ...]) -> Candidate:
+        return Candidate(
+            unit=self.unit.reference, text=patched(patch), nodes=nodes,
+            launches=self.recorded.launches, seed=SEED, timed=False,
+        )  # fmt: skip
+
+
 async def _judged(
-    evaluator: WorkerEvaluator, unit: Unit, recorded: records.Recorded, patch: Patch
+    evaluator: WorkerEvaluator, baseline: Baseline, patch: Patch, *, with_tests: bool
 ) -> BugFound | RewriteJudged:
-    nodes = tuple(test.nodeid for test in recorded.tests if test.outcome == "passed")
-    assert nodes, (unit.name, recorded.tests)
     if isinstance(patch, Rewrite):
-        verdict = await evaluator.evaluate(_candidate(unit, recorded, patch, nodes), _silent)
-        return RewriteJudged(rewrite=patch, rejected=rejection(verdict), changes=_changes(verdict))
-    by_tests = await _red(evaluator, unit, nodes, patch)
-    verdict = await evaluator.evaluate(_candidate(unit, recorded, patch, ()), _silent)
+        verdict = await evaluator.evaluate(baseline.candidate(patch, baseline.nodes), _silent)
+        return RewriteJudged(
+            rewrite=patch, rejected=rejection(verdict), changes=_changes(verdict),
+            detail=_detail(verdict),
+        )  # fmt: skip
+    by_tests = await _red(evaluator, baseline, patch) if with_tests else ""
+    verdict = await evaluator.evaluate(baseline.candidate(patch, ()), _silent)
     changes = _changes(verdict)
     return BugFound(
         bug=patch, by_tests=by_tests, by_cases=rejection(verdict),
-        as_change=changes[0] if changes else "",
+        as_change=changes[0] if changes else "", detail=_detail(verdict),
     )  # fmt: skip
 
 
-def _candidate(
-    unit: Unit, recorded: records.Recorded, patch: Patch, nodes: tuple[str, ...]
-) -> Candidate:
-    return Candidate(
-        unit=unit.reference, text=patched(patch), nodes=nodes, launches=recorded.launches,
-        seed=SEED, timed=False,
-    )  # fmt: skip
-
-
-async def _red(evaluator: WorkerEvaluator, unit: Unit, nodes: tuple[str, ...], bug: Bug) -> str:
+async def _red(evaluator: WorkerEvaluator, baseline: Baseline, bug: Bug) -> str:
     """How many of the user's tests the bug turns red; empty where they all stay green."""
-    changed = records.UnitRef(
-        path=unit.path, kernels=unit.reference.kernels, launchers=unit.reference.launchers,
-        text=patched(bug),
-    )  # fmt: skip
-    candidate = Candidate(
-        unit=unit.reference, text=changed.text, nodes=nodes, launches=(), seed=SEED, timed=False
-    )
+    # Without launches there are no generated cases.
+    candidate = dataclasses.replace(baseline.candidate(bug, baseline.nodes), launches=())
     verdict = await evaluator.evaluate(candidate, _silent)
     match verdict:
         case records.Failed(cases=cases):
-            return f"{len(cases)} of {len(nodes)}"
+            return f"{len(cases)} of {len(baseline.nodes)}"
         case records.Correct() | records.Differs():
             return ""
         case _:
             return type(verdict).__name__
+
+
+def _detail(verdict: records.WorkerVerdict) -> str:
+    """How far apart, or how much was looked at: for the log."""
+    if isinstance(verdict, records.Differs):
+        return verdict.cases[0]
+    if isinstance(verdict, records.Correct) and verdict.differential is not None:
+        found = verdict.differential
+        n_run = sum(case.status != "not run" for case in found.cases)
+        said = "; ".join(found.not_covered[:2])
+        return f"{n_run} of {len(found.cases)} cases in {found.seconds:.1f} s; {said}"
+    return str(verdict)[:300] if not isinstance(verdict, records.Correct) else "no cases"
 
 
 def rejection(verdict: records.WorkerVerdict) -> str:
@@ -191,14 +216,14 @@ def in_parallel(patches: Sequence[T], n_workers: int) -> list[list[T]]:
 
 async def judge_all(
     patches: Sequence[Patch], *, n_workers: int, python: str, differential_s: float,
-    seconds: float = math.inf, on_judged: OnJudged,
+    seconds: float = math.inf, with_tests: bool = True, on_judged: OnJudged,
 ) -> records.Facts:  # fmt: skip
     """As `judge`, on several workers at once."""
     facts = await asyncio.gather(
         *(
             judge(
                 share, python=python, differential_s=differential_s, seconds=seconds,
-                on_judged=on_judged,
+                with_tests=with_tests, on_judged=on_judged,
             )
             for share in in_parallel(list(patches), n_workers)
         )
