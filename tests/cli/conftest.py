@@ -56,7 +56,7 @@ class Project:
             "WHET_PYTHON": sys.executable,
             "WHET_STORE": str(home / "runs.sqlite"),
             "WHET_SWEEP": "false",  # the tests that are about the sweep turn it on
-            "WHET_LIMITS_DIFFERENTIAL_S": "2",  # a few cases each: minutes are scarce
+            "WHET_LIMITS_DIFFERENTIAL_CASES": "5",  # minutes are scarce
         }
         self.environment.pop("OPENAI_API_KEY", None)
 

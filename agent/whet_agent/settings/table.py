@@ -206,7 +206,8 @@ def _limit_rows() -> dict[str, Row]:
 _AT_LEAST: Mapping[str, float] = {
     "iterations": 1, "trajectories": 1, "max_completion_tokens": 1, "patience": 1,
     "early_stop": 1.0,
-    "stage_s": 1, "tests_budget_s": 1, "differential_s": 0, "memory_bytes": 1 << 20, "disk_bytes": 1 << 20,
+    "stage_s": 1, "tests_budget_s": 1, "differential_s": 0,
+    "differential_cases": 0, "memory_bytes": 1 << 20, "disk_bytes": 1 << 20,
     "output_bytes": 1 << 10,
 }  # fmt: skip
 _AT_MOST: Mapping[str, float] = {"temperature": 2.0, "trajectories": 64, "iterations": 100_000}

@@ -183,6 +183,7 @@ class Work:
             mode=self._mode,
             basis=self._bench.files_digest(unit.path),
             budget_s=self._bench.limits.differential_s,
+            max_cases=self._bench.limits.differential_cases,
         )
 
     async def _time(  # noqa: PLR0911 - a table of ends

@@ -57,6 +57,8 @@ class Limits:
     """On the interpreter: nodes not started within it are named as too slow."""
     differential_s: float | None = None
     """For the generated cases of one candidate; None means `DIFFERENTIAL_S` of the mode."""
+    differential_cases: int = 400
+    """At most that many generated cases, the most telling first; 0 turns them off."""
     memory_bytes: int = 8 << 30
     disk_bytes: int = 2 << 30
     output_bytes: int = 4 << 20

@@ -49,6 +49,7 @@ class Means:
     """Digest of the project's files: equal ones make equal runs of the original."""
     budget_s: float | None
     """None means the mode's own."""
+    max_cases: int
 
 
 class Suite:
@@ -78,6 +79,10 @@ class Suite:
         """`launches` are the original's, `launched` the candidate's. None: nothing to check."""
         blocks = cases.blocks_of(launches, launched)
         made = cases.generate(calls, launches, seed=self.seed, blocks=blocks)
+        left_out = len(made) - self._means.max_cases
+        if left_out > 0:
+            self.not_covered.append(f"{left_out} more cases: beyond `limits.differential_cases`")
+            del made[self._means.max_cases :]
         if not made or self.budget_s <= 0:
             return None
         for number, case in enumerate(made):
@@ -202,12 +207,12 @@ class Suite:
         items = [
             {
                 "hard": case["hard"], "candidate": ran[case["id"]],
+                "recorded": case["group"] == "recorded",
                 **bank.lend(self._place(case), os.path.join(known, case["id"])),
             }
             for case in done
         ]  # fmt: skip
         end = await self._means.run(
-                "recorded": case["group"] == "recorded",
             {"stage": "judge", "cases": items}, court, "compile", trusted=True
         )
         if not isinstance(end, Answered):
@@ -232,15 +237,15 @@ class Suite:
         return listed == "strict" or (hard and listed == "contract")
 
     async def _concluded(self, made: list[Case], rows: list[tuple[Case, Row]]) -> Verdict:
-        fatal = [(c, r) for c, r in rows if r["sentence"] and self._is_fatal(hard=r["hard"])]
-        if fatal:
-            smaller = await minimise.smallest(self, fatal)
-            shown = [*smaller, *[pair for pair in fatal if pair not in smaller]][:MAX_SHOWN]
-            return records.Differs(
         for case, row in rows:
             if row.get("cheated"):
                 detail = f"{case['name']}: {row['cheated']['detail']}"
                 return records.Cheated(reason=row["cheated"]["reason"], detail=detail)
+        fatal = [(c, r) for c, r in rows if r["sentence"] and self._is_fatal(hard=r["hard"])]
+        if fatal:
+            smaller = await minimise.smallest(self, fatal)
+            shown = _one_of_each([*smaller, *(pair for pair in fatal if pair not in smaller)])
+            return records.Differs(
                 cases=tuple(_sentence(case, row) for case, row in shown),
                 found=tuple(_checked(case, row) for case, row in shown),
             )
@@ -281,6 +286,18 @@ def _harvest(folder: str, items: list[Case], keep: Callable[[Case, str], None]) 
             died = number
         keep(case, source)
     return died
+
+
+def _one_of_each(found: list[tuple[Case, Row]]) -> list[tuple[Case, Row]]:
+    """The first of every launcher, then the rest, `MAX_SHOWN` in all."""
+    seen: set[str] = set()
+    first: list[tuple[Case, Row]] = []
+    rest: list[tuple[Case, Row]] = []
+    for case, row in found:
+        launcher = case["call"]["launcher"]
+        (rest if launcher in seen else first).append((case, row))
+        seen.add(launcher)
+    return [*first, *rest][:MAX_SHOWN]
 
 
 def _sentence(case: Case, row: Row) -> str:
