@@ -109,7 +109,10 @@ async def test_other_workers_on_the_device_are_waited_for(tmp_path, theirs, ours
 
     holding = asyncio.create_task(hold())
     if waits:
-        assert "another worker" in await asyncio.wait_for(told.get(), 10)
+        sentence = await asyncio.wait_for(told.get(), 10)
+        assert "another worker" in sentence
+        assert f"process {other.pid} of user" in sentence
+        assert ("testing since" if theirs == "gpu" else "timing since") in sentence
         assert not entered.is_set()
         other.stdin.close()  # it lets go
     await asyncio.wait_for(holding, 10)

@@ -11,8 +11,10 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import platform
 import re
 import stat
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal
@@ -103,10 +105,12 @@ class Lanes:
         how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         gate = self._open(f"{name}.gate")
         try:
-            await _lock(gate, how, on_wait)
+            held_by = os.path.join(self._lock_folder, f"{name}.lock")
+            await _lock(gate, how, lambda: on_wait(_waiting_for(held_by)))
             held = self._open(f"{name}.lock")
             try:
-                await _lock(held, how, on_wait)
+                await _lock(held, how, lambda: on_wait(_waiting_for(held_by)))
+                _sign(held, "timing" if exclusive else "testing")
                 if not exclusive:
                     fcntl.flock(gate, fcntl.LOCK_UN)  # the gate only stops newcomers
                 yield
@@ -135,14 +139,33 @@ class Lanes:
         return handle
 
 
-async def _lock(handle: int, how: int, on_wait: Callable[[str], None]) -> None:
+def _sign(handle: int, what: str) -> None:
+    """Leaves word in the lock file of who holds it. Several may test at once: the last signs."""
+    name = f"process {os.getpid()} of user {os.getuid()} on {platform.node()}, {what}"
+    text = f"{name} since {time.strftime('%H:%M:%S')}".encode()
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, text, 0)
+
+
+def _waiting_for(path: str) -> str:
+    """One sentence on who holds the device, as far as they have signed."""
+    try:
+        with open(path, "rb") as file:
+            signed = file.read(200).decode(errors="replace")
+    except OSError:
+        signed = ""
+    who = "".join(c for c in signed if c.isprintable())
+    return "waiting for the device: another worker is using it" + (f" ({who})" if who else "")
+
+
+async def _lock(handle: int, how: int, on_wait: Callable[[], None]) -> None:
     told = False
     while True:
         try:
             fcntl.flock(handle, how | fcntl.LOCK_NB)
         except BlockingIOError:
             if not told:
-                on_wait("waiting for the device: another worker is using it")
+                on_wait()
                 told = True
             await asyncio.sleep(_POLL_S)
         else:
