@@ -2,9 +2,9 @@
 
 Run it with the Python that has torch, triton and pytest:
 `python tests/gpu/try_timing.py [--rounds 20] [--pairs 10]`. It needs nothing of Whet's
-installed. Checks: the original against itself reads SAME, a candidate that does its work
-twice reads SLOWER and is SLOWER by about the expected factor, one that skips a tail is
-caught under the clock. Exits 1 when one of them fails.
+installed. Checks: the original against itself reads SAME, in one process and in two, a candidate that
+does its work twice reads SLOWER, and tricks with the clock are caught under it. Exits 1 when
+one of them fails.
 """
 
 from __future__ import annotations
@@ -138,6 +138,37 @@ LAUNCH = (
 )
 
 
+OPERATOR = """
+
+@torch.library.custom_op("trial::soft", mutates_args=())
+def soft(x: torch.Tensor) -> torch.Tensor:
+    return softmax(x)
+"""
+ASIDE = LAUNCH.replace(
+    "    softmax_kernel", "    with torch.cuda.stream(SIDE):\n        softmax_kernel"
+)
+KEPT = """
+KEPT = {}
+computed = softmax
+
+
+def softmax(x):
+    if x.data_ptr() not in KEPT:
+        KEPT[x.data_ptr()] = computed(x)
+    return KEPT[x.data_ptr()]
+"""
+WITH_SIDE = KERNELS.replace("import torch\n", "import torch\nSIDE = torch.cuda.Stream()\n", 1)
+TRICKS = {
+    "tail": KERNELS.replace("offsets < n)\n", "offsets < n - 1)\n"),
+    "kept by pointer": KERNELS + KEPT,
+    "side stream": WITH_SIDE.replace(LAUNCH, ASIDE),
+    "side stream, not in a graph": WITH_SIDE.replace(
+        LAUNCH, "    torch.cuda.current_stream().query()\n" + ASIDE
+    ),
+    "patched clock": KERNELS + "\ntorch.cuda.Event.elapsed_time = lambda self, end: 1e-3\n",
+}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
@@ -145,15 +176,18 @@ def main() -> int:
     options = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="try-timing-"))
     recorded = record(place)
+    soft = {**recorded, "calls": [c for c in recorded["calls"] if c["launcher"] == "softmax"]}
+    both = [c for c in recorded["calls"] if c["launcher"] in {"softmax", "double"}]
+    twice = KERNELS.replace(LAUNCH, LAUNCH * 2)
     failures = [
         *look("same", KERNELS, place, recorded, options, "SAME"),
-        *look("twice", KERNELS.replace(LAUNCH, LAUNCH * 2), place, recorded, options, "SLOWER"),
-        *caught(
-            "tail",
-            KERNELS.replace("offsets < n)\n", "offsets < n - 1)\n"),
-            place,
-            recorded,
-            options,
+        *look("twice", twice, place, soft, options, "SLOWER"),
+        *look("apart", KERNELS + OPERATOR, place, {**recorded, "calls": both}, options, "SAME"),
+        *look("apart twice", twice + OPERATOR, place, soft, options, "SLOWER"),
+        *(
+            failure
+            for name, text in TRICKS.items()
+            for failure in caught(name, text, place, soft, options)
         ),
     ]
     print("\n".join(failures) or "all as expected")
@@ -182,9 +216,11 @@ def time_candidate(
     started = time.perf_counter()
     result = run_stage("timing:run", job)
     print(f"\n== {name}: stage took {time.perf_counter() - started:.1f} s")
-    print(json.dumps(result["environment"], indent=1))
+    if name == "same":
+        print(json.dumps(result["environment"], indent=1))
     print("not timed:", result["not_timed"])
     print("differs:", result["differs"])
+    print("cheated:", result["cheated"])
     return result
 
 
@@ -193,13 +229,16 @@ def look(
 ) -> list[str]:
     """Prints every case; `expected` is the verdict of the large softmax."""
     result = time_candidate(name, text, place, recorded, options)
+    if not any("4096x4096" in case["name"] for case in result["cases"]):
+        return [f"{name}: not timed: {result['not_timed']} {result['differs']} {result['cheated']}"]
     timing = from_json(Timing, {"kind": "Timing", **result})
     measured = analyse(timing)
     for case, raw in zip(measured.cases, timing.cases, strict=True):
         sample = raw.rounds[0][0]
         print(
             f"{case.verdict:9} {case.ratio:.4f} [{case.low:.4f}, {case.high:.4f}] {case.method:6} "
-            f"{case.state:4} {sample[0]:9.2f} us {sample[1]:9.2f} us  {case.name}"
+            f"{case.state:4} {sample[0]:9.2f} us {sample[1]:9.2f} us  floor "
+            f"{raw.floor_us} us, {raw.processes} process(es), {case.n_rounds} rounds  {case.name}"
         )
     print(f"overall {measured.verdict} {measured.ratio:.4f}; control ok: {measured.control_ok}")
     print(
@@ -207,8 +246,10 @@ def look(
     )
     (large,) = [c for c in measured.cases if c.name.startswith("softmax(float32[4096x4096])")]
     wrong = [] if large.verdict == expected else [f"{name}: {large.verdict} instead of {expected}"]
-    if result["differs"] or not measured.control_ok:
-        wrong.append(f"{name}: differs {result['differs']}, control ok {measured.control_ok}")
+    if name.startswith("apart") != (timing.cases[0].processes == 2):
+        wrong.append(f"{name}: {timing.cases[0].processes} process(es)")
+    if result["differs"] or result["cheated"] or not measured.control_ok:
+        wrong.append(f"{name}: differs {result['differs']}, noise {measured.noise}")
     return wrong
 
 
@@ -217,7 +258,7 @@ def caught(
 ) -> list[str]:
     assert text != KERNELS
     result = time_candidate(name, text, place, recorded, options)
-    return [] if result["differs"] else [f"{name}: a skipped tail was not noticed"]
+    return [] if result["differs"] or result["cheated"] else [f"{name}: was not noticed"]
 
 
 def project(place: Path, name: str, text: str) -> dict:
