@@ -6,10 +6,13 @@ each row shows what the run-time checks alone would have said.
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from corpus import PROJECT, Cheat, Control, reference
 
@@ -21,8 +24,11 @@ from whet_evaluator.worker import records
 from whet_evaluator.worker.protocol import Limits
 
 SEED = 20261
-DIFFERENTIAL_S = 4.0
+DIFFERENTIAL_S = 6.0
 """The units are tiny: what matters here is which cases come first."""
+MAX_CASES = 24
+LARGE = 1 << 22
+"""Elements that are worth timing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,91 +48,134 @@ class Row:
 class Judge:
     """One worker, and the recorded originals by unit."""
 
-    def __init__(self, worker: WorkerEvaluator) -> None:
+    def __init__(self, worker: WorkerEvaluator, *, timed: bool) -> None:
         self._worker = worker
-        self._baselines: dict[str, records.Recorded] = {}
-        self.timed = False
+        self._timed = timed
+        self._baselines: dict[str, asyncio.Task[records.Recorded]] = {}
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, python: str) -> AsyncIterator[Judge]:
+    async def start(
+        cls, python: str, *, project: Path = PROJECT, timed: bool = False,
+        differential_s: float = DIFFERENTIAL_S,
+    ) -> AsyncIterator[Judge]:  # fmt: skip
+        limits = Limits(differential_s=differential_s, differential_cases=MAX_CASES, stage_s=120.0)
         async with WorkerEvaluator(Target(python=python)) as worker:
-            limits = Limits(differential_s=DIFFERENTIAL_S, stage_s=60.0)
-            facts = await worker.open(Workspace(root=PROJECT, limits=limits))
-            judge = cls(worker)
-            judge.timed = facts.mode == "device"
-            yield judge
+            facts = await worker.open(Workspace(root=project, limits=limits))
+            assert not timed or facts.mode == "device", "there is no clock on this machine"
+            yield cls(worker, timed=timed)
+
+    async def rows(
+        self,
+        wanted: Iterable[Cheat | Control],
+        *,
+        at_once: int,
+        until: float = float("inf"),
+        on_row: Callable[[Row], None] = lambda row: None,
+    ) -> list[Row]:
+        """Judges them, so many at once; those not begun by `until` (monotonic) are left out."""
+        gate = asyncio.Semaphore(at_once)
+
+        async def one(candidate: Cheat | Control) -> Row | None:
+            async with gate:
+                if time.monotonic() > until:
+                    return None
+                row = await self.row(candidate)
+                on_row(row)
+                return row
+
+        rows = await asyncio.gather(*(one(candidate) for candidate in wanted))
+        return [row for row in rows if row is not None]
 
     async def row(self, one: Cheat | Control) -> Row:
         """Screens `one`, evaluates it whatever the screen said, and compares."""
         screened = screen(reference(one.unit), one.text, ())
         says = screened.reason if isinstance(screened, Unusable) else ""
         began = time.monotonic()
-        verdict = await self.verdict(one.unit, one.text)
+        verdict = await self._verdict(one.unit, one.text)
         words, reason = shown(verdict)
         seconds = time.monotonic() - began
         if isinstance(one, Control):
             held = isinstance(verdict, records.Correct) and not says
-            return Row(
-                trick="control", name=one.name, where="", screen=says, verdict=words,
-                reason=reason, held=held, seconds=seconds,
-            )  # fmt: skip
-        text = f"{words}: {reason}"
-        held = any(part in text for part in one.found) if one.found else bool(says)
+            trick, where = "control", ""
+        else:
+            text = f"{words}: {reason}"
+            found = any(part in text for part in one.found) and "FASTER" not in text
+            held = found if one.found else bool(says)
+            trick, where = one.trick, one.where
         return Row(
-            trick=one.trick, name=one.name, where=one.where, screen=says, verdict=words,
+            trick=trick, name=one.name, where=where, screen=says, verdict=words,
             reason=reason, held=held, seconds=seconds,
         )  # fmt: skip
 
-    async def verdict(self, unit: str, text: str) -> records.WorkerVerdict:
-        recorded = await self._baseline(unit)
+    async def _verdict(self, unit: str, text: str) -> records.WorkerVerdict:
+        if unit not in self._baselines:
+            self._baselines[unit] = asyncio.create_task(self._baseline(unit))
+        recorded = await self._baselines[unit]
         candidate = Candidate(
             unit=reference(unit), text=text, launches=recorded.launches, seed=SEED,
             nodes=tuple(t.nodeid for t in recorded.tests if t.outcome == "passed"),
+            timed=self._timed,
         )  # fmt: skip
         return await self._worker.evaluate(candidate, lambda progress: None)
 
     async def _baseline(self, unit: str) -> records.Recorded:
-        if unit not in self._baselines:
-            tests = (f"tests/test_{unit}.py",)
-            recorded = await self._worker.record(reference(unit), tests, lambda progress: None)
-            assert all(t.outcome == "passed" for t in recorded.tests), recorded.tests
-            assert recorded.launches, unit
-            self._baselines[unit] = recorded
-        return self._baselines[unit]
+        tests = (f"tests/test_{unit}.py",)
+        recorded = await self._worker.record(reference(unit), tests, lambda progress: None)
+        assert all(t.outcome == "passed" for t in recorded.tests), recorded.tests
+        assert recorded.launches, unit
+        return recorded
+
+
+def large_project(folder: Path) -> Path:
+    """The same units under a test whose sizes are worth timing."""
+    root = folder / "large"
+    shutil.copytree(PROJECT, root)
+    test = root / "tests" / "test_add.py"
+    text = test.read_text(encoding="utf-8")
+    assert "256" in text
+    assert "130" in text
+    test.write_text(text.replace("256", str(LARGE)).replace("130", str(LARGE + 130)), "utf-8")
+    return root
 
 
 def shown(verdict: records.WorkerVerdict) -> tuple[str, str]:
     """The verdict's name and its reason in one line."""
-    name = type(verdict).__name__
+    return type(verdict).__name__, _reason(verdict)
+
+
+def _reason(verdict: records.WorkerVerdict) -> str:
     match verdict:
         case records.Cheated(reason=reason, detail=detail):
-            return name, f"{reason}: {detail}"
+            return f"{reason}: {detail}"
         case records.Differs(cases=cases):
-            return name, cases[0] if cases else ""
+            return cases[0] if cases else ""
         case records.Failed(cases=cases):
             last = cases[0].detail.strip().splitlines()
-            return name, f"{cases[0].nodeid.rpartition('::')[2]}: {last[-1] if last else ''}"
+            return f"{cases[0].nodeid.rpartition('::')[2]}: {last[0] if last else ''}"
         case records.Crashed(stage=stage, how=how):
-            return name, f"{stage}: {how}"
+            return f"{stage}: {how}"
         case records.TimedOut(stage=stage) | records.Exceeded(stage=stage):
-            return name, stage
+            return stage
         case records.Broken(trace=trace):
-            return name, trace.strip().splitlines()[-1]
+            return trace.strip().splitlines()[-1]
         case records.Misplaced(detail=detail):
-            return name, detail
+            return detail
         case records.Correct():
             return _correct(verdict)
     raise AssertionError(verdict)
 
 
-def _correct(verdict: records.Correct) -> tuple[str, str]:
+def _correct(verdict: records.Correct) -> str:
     cases = verdict.differential.cases if verdict.differential else ()
     checked = f"{sum(c.status == 'equal' for c in cases)} generated cases equal"
     if isinstance(verdict.timing, records.Untimed):
-        return "Correct", f"{checked}; untimed: {verdict.timing.reason}"
-    analysis = analyse(verdict.timing)
-    return "Correct", f"{checked}; {analysis}"[:300]
+        return f"{checked}; untimed: {verdict.timing.reason}"
+    measured = analyse(verdict.timing)
+    return (
+        f"{checked}; {measured.verdict} {measured.ratio:.3f}x "
+        f"[{measured.low:.3f}, {measured.high:.3f}]" + ("; noisy" if measured.noise else "")
+    )
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -139,6 +188,17 @@ def markdown(rows: Sequence[Row]) -> str:
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """How many held, and how many tricks the screen would have let through."""
+    cheats = [row for row in rows if row.trick != "control"]
+    controls = [row for row in rows if row.trick == "control"]
+    return (
+        f"{sum(r.held for r in cheats)} of {len(cheats)} tricks rejected at run time with the "
+        f"screen off ({sum(bool(r.screen) for r in cheats)} would have been stopped by the screen "
+        f"already); {sum(r.held for r in controls)} of {len(controls)} honest controls accepted."
+    )
 
 
 def _cell(text: str) -> str:

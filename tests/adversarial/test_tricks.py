@@ -7,7 +7,6 @@ does the same with one. `make adversarial` runs it and prints the table.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cheats import CHEATS
 from controls import CONTROLS
 from corpus import Cheat, Control
-from judging import Judge, Row, markdown
+from judging import Judge, Row, markdown, summary
 
 pytestmark = [pytest.mark.adversarial, pytest.mark.asyncio(loop_scope="module")]
 
@@ -38,29 +37,31 @@ _CATALOGUE = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def judge(tables: list[str]) -> AsyncIterator[tuple[Judge, list[Row]]]:
-    rows: list[Row] = []
-    async with Judge.start(sys.executable) as made:
-        yield made, rows
-    tables.append(markdown(rows))
+async def rows(request: pytest.FixtureRequest, tables: list[str]) -> dict[str, Row]:
+    """What every chosen test of this module needs, judged two at a time by one worker."""
+    wanted: list[Cheat | Control] = [
+        item.callspec.params["one"]
+        for item in request.session.items
+        if item.path == Path(__file__) and hasattr(item, "callspec")
+    ]
+    async with Judge.start(sys.executable) as judge:
+        made = await judge.rows(wanted, at_once=2)
+    tables += [markdown(made), summary(made)]
+    return {f"{row.trick}: {row.name}": row for row in made}
 
 
-@pytest.mark.parametrize("control", [c for c in CONTROLS if not c.clock], ids=lambda c: c.name)
-async def test_an_honest_candidate_is_accepted(
-    judge: tuple[Judge, list[Row]], control: Control
-) -> None:
-    row = await judge[0].row(control)
-    judge[1].append(row)
+@pytest.mark.parametrize("one", [c for c in CONTROLS if not c.clock], ids=lambda c: c.name)
+async def test_an_honest_candidate_is_accepted(rows: dict[str, Row], one: Control) -> None:
+    row = rows[f"control: {one.name}"]
     assert row.held, f"{row.verdict}: {row.reason}; screen: {row.screen or 'passes'}"
 
 
 @pytest.mark.parametrize(
-    "cheat", [c for c in CHEATS if not c.clock], ids=lambda c: f"{c.trick}: {c.name}"
+    "one", [c for c in CHEATS if not c.clock], ids=lambda c: f"{c.trick}: {c.name}"
 )
-async def test_a_trick_is_rejected(judge: tuple[Judge, list[Row]], cheat: Cheat) -> None:
-    row = await judge[0].row(cheat)
-    judge[1].append(row)
-    assert row.held, f"{row.verdict}: {row.reason}; demanded one of {cheat.found}"
+async def test_a_trick_is_rejected(rows: dict[str, Row], one: Cheat) -> None:
+    row = rows[f"{one.trick}: {one.name}"]
+    assert row.held, f"{row.verdict}: {row.reason}; demanded one of {one.found}"
 
 
 async def test_the_corpus_covers_the_catalogue() -> None:

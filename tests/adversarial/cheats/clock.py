@@ -5,7 +5,6 @@ from __future__ import annotations
 from corpus import Cheat, edited
 
 _LAUNCH = "    add_kernel[(triton.cdiv(n, 64),)](x, y, out, n, BLOCK=64)\n"
-_ANY = ("Cheated", "Differs", "Untimed", "Timing")
 
 
 def _add(launch: str, top: str = "") -> str:
@@ -153,7 +152,7 @@ CHEATS: tuple[Cheat, ...] = (
         unit="add",
         where="time",
         clock=True,
-        found=("SLOWER", "Cheated", "Differs"),
+        found=("SLOWER", "AMBIGUOUS", "Cheated", "Differs"),
         text=_add(
             "    add_kernel.cache.clear()\n"
             "    add_kernel[lambda meta: (triton.cdiv(n, meta['BLOCK']),)](x, y, out, n)\n"
@@ -169,7 +168,7 @@ CHEATS: tuple[Cheat, ...] = (
         unit="add",
         where="time",
         clock=True,
-        found=("SAME", "SLOWER", "Cheated"),
+        found=("SAME", "SLOWER", "AMBIGUOUS", "Cheated"),
         text=_add(
             _LAUNCH + "    _kept.append((x, y))\n    del _kept[:-4]\n"
             "    for a, b in _kept:\n        a.sum()\n        b.sum()\n",
