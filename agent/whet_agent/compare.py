@@ -17,14 +17,13 @@ import attrs
 
 from whet_agent import orders
 from whet_agent.app import App
-from whet_agent.events import BaselineRecorded, Created, Opened
+from whet_agent.baseline import as_search, require_baseline
 from whet_agent.evidence import Evidence, gather
 from whet_agent.interfaces import Differences, differences, notes
 from whet_agent.project import UserError
 from whet_agent.revisions import UsageError, Version
-from whet_agent.search import closing, words
-from whet_agent.search.fold import replay
-from whet_agent.search.state import Search, Surroundings, green_nodes, red_tests
+from whet_agent.search import words
+from whet_agent.search.state import Surroundings, green_nodes, red_tests
 from whet_agent.task import Task
 from whet_agent.work import fatal_differences
 from whet_evaluator.client import WorkerEvaluator
@@ -122,7 +121,7 @@ async def compare(
         return comparison
     on: list[OnTarget] = []
     async with app.opened(task) as evaluator:
-        subject = _Subject(task, order.text, found, on_progress)
+        subject = _Subject(task, order, found, on_progress)
         launches, judged = await subject.judge(evaluator)
         on.append(judged)
         for name, other in others:
@@ -133,9 +132,12 @@ async def compare(
 class _Subject:
     """One edit, to be judged on one target after the other."""
 
-    def __init__(self, task: Task, text: str, found: Differences, on_progress: OnProgress) -> None:
+    def __init__(
+        self, task: Task, order: Order, found: Differences, on_progress: OnProgress
+    ) -> None:
         self._task = task
-        self._text = text
+        self._text = order.text
+        self._against = order.original.name
         self._found = found
         self._watch = on_progress
         self._seconds: dict[str, float] = {}
@@ -158,9 +160,9 @@ class _Subject:
         assert evaluator.facts is not None
         here = Surroundings(facts=evaluator.facts, shipped=evaluator.shipped, whet=version("whet"))
         recorded = await evaluator.record(task.unit, task.tests, self._on_progress)
-        search = _as_search(task, here, recorded)
+        search = as_search(task, here, recorded)
         mended, still_red = await self._mended(evaluator, task, recorded)
-        _require_baseline(search, mended)
+        require_baseline(search, self._against, mended)
         nodes = (*green_nodes(recorded), *mended)
         # Without launches nothing recorded is replayed; a mended original is no reference.
         fits = self._found.calls_fit and _can_replay(task, self._found)
@@ -271,24 +273,6 @@ def _also(app: App, order: Order, name: str) -> Task | str:
 def _can_replay(task: Task, found: Differences) -> bool:
     """Launches of a kernel without launchers are replayed as they were recorded."""
     return bool(task.unit.launchers) or not found.kernel
-
-
-def _as_search(task: Task, here: Surroundings, recorded: Recorded) -> Search:
-    """The state of a run at this point, which knows how to speak of a baseline."""
-    return replay([
-        Created(run="", task=task, at=0.0),
-        Opened(id="open", facts=here.facts, at=0.0, shipped=here.shipped, whet=here.whet),
-        BaselineRecorded(id="record", recorded=recorded, at=0.0),
-    ])  # fmt: skip
-
-
-def _require_baseline(search: Search, mended: tuple[str, ...]) -> None:
-    assert search.recorded is not None
-    if mended or (green_nodes(search.recorded) and search.recorded.launches):
-        return
-    unfit = closing.unfit_baseline(search)
-    assert unfit is not None
-    raise UserError(unfit.sentence)
 
 
 def _as_sentence(said: str) -> str:

@@ -13,11 +13,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import search_world as world
 
+from whet_agent.baseline import as_search, require_baseline
 from whet_agent.compare import Comparison, CompiledOnly, Judged
 from whet_agent.compare_words import comparison_json, exit_status, page_of, sentence
 from whet_agent.evidence import Evidence, gather
 from whet_agent.evidence_words import page
 from whet_agent.interfaces import differences
+from whet_agent.project import UserError
 from whet_agent.report import summarise
 from whet_agent.search.state import Surroundings
 from whet_agent.source.units import unit_of
@@ -29,6 +31,7 @@ from whet_agent.testing.doubles import (
     counted_verdict,
     device_facts,
     passed,
+    red,
     timing,
     wrong_verdict,
 )
@@ -183,6 +186,22 @@ def test_a_candidate_that_fails_again_no_longer_holds():
     (check,) = verdict_checks(evidence(timed(1.5)), baseline(), wrong_verdict("assert 1 == 2"))
     assert check.status == "changed"
     assert "wrong result" in check.sentence
+
+
+@pytest.mark.parametrize(
+    ("recorded", "words"),
+    [
+        (baseline(tests=(red(),)), "kernel.py of HEAD passes no test"),
+        (baseline(tests=(red("t::a"), passed()), launches=()), "none launched kernel"),
+        (baseline(tests=(red("t::a", uncovered="bfloat16"),)), "bfloat16"),
+    ],
+)
+def test_what_gives_nothing_to_judge_an_edit_by_is_one_sentence(recorded, words):
+    here = Surroundings(facts=device_facts(), shipped=Shipped(), whet="1")
+    with pytest.raises(UserError, match=words) as refused:
+        require_baseline(as_search(world.task(), here, recorded), "HEAD", ())
+    assert "whet fix" not in str(refused.value)
+    require_baseline(as_search(world.task(), here, baseline(tests=(red(),))), "HEAD", ("t::a",))
 
 
 BEFORE = """\
