@@ -22,6 +22,8 @@ import tempfile
 import warnings
 from typing import Any
 
+from . import isolation
+
 _PATIENCE_S = 20.0
 _TARGETS = (("cuda", 80, 32), ("hip", "gfx942", 64))
 _TEST = "def test_nothing():\n    assert True\n"
@@ -77,9 +79,11 @@ def _compile(path: str, target: tuple[Any, ...]) -> None:
 def _modules_of_a_session() -> list[tuple[str, str | None]]:
     """Names and files of the modules that a session adds to those loaded here."""
     read_end, write_end = os.pipe()
+    me = os.getpid()
     child = os.fork()
     if child == 0:
         try:
+            isolation.die_with_parent(me)
             os.close(read_end)
             found = json.dumps(_run_a_session()).encode()
             while found:
