@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import dimensions, encoded, layouts, sizes, values
+from . import dimensions, encoded, indices, layouts, sizes, values
 from .dimensions import Family
 from .encoded import Call
 
@@ -29,6 +29,7 @@ SMALL_ELEMENTS = 64_000
 """Recorded calls up to this size come first: the tests ran them too."""
 MAX_ELEMENTS = 1 << 19
 MAX_RECORDED = 40
+MAX_REDRAWN = 4
 OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
 
@@ -100,6 +101,7 @@ class _Draft:
 
 def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
     yield from _recorded(family, setting)
+    yield from _integers(family, setting)
     for turn, number in enumerate(_bases(family)):
         small = sizes.shrunken(family, number, setting.blocks, CHEAP_ELEMENTS)
         call = family.calls[number] if small is None else small.calls[0]
@@ -135,6 +137,14 @@ def _recorded(family: Family, setting: _Setting) -> Iterable[_Draft]:
         cheap = encoded.n_elements(call) <= SMALL_ELEMENTS
         rank = (0.0 if order < 3 else 2.0) + order * 0.01 if cheap else LARGE
         yield _Draft(rank, setting.family, "recorded", "", call, hard=True)
+
+
+def _integers(family: Family, setting: _Setting) -> Iterable[_Draft]:
+    by_cost = sorted(family.calls, key=encoded.n_elements)
+    made = [indices.redrawn(call, setting.blocks) for call in by_cost]
+    for order, call in enumerate([one for one in made if one is not None][:MAX_REDRAWN]):
+        what = "other integers"
+        yield _Draft(1.1 + 0.1 * order, setting.family, "values", what, call, hard=True)
 
 
 def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> Iterable[_Draft]:

@@ -8,7 +8,9 @@ dimension they might index.
 
 from __future__ import annotations
 
+import copy
 import itertools
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +30,41 @@ def adapt(old: dict[str, Any], new: dict[str, Any], moved: Sequence[tuple[int, i
         bound = _bound(high, moved) if low >= min(_PADDING) else None
         if bound is not None:
             new["range"] = [min(low, bound - 1), min(high, bound - 1)]
+
+
+def redrawn(call: encoded.Call, blocks: Sequence[int]) -> encoded.Call | None:
+    """The call with its small integer tensors drawn anew within what each held; None without.
+
+    Half of the elements come from the ends of blocks and from the call's own sizes and
+    scalars, and their neighbours: a bound that is off by one shows there. What was sorted
+    or had no value twice stays so; running counts and permutations stay as they are.
+    """
+    made = copy.deepcopy(call)
+    scalars = encoded.integers(call).values()
+    shapes = [n for one in encoded.tensors(call).values() for n in one["shape"]]
+    ends = {n + d for n in (*blocks, *scalars, *shapes) for d in (-1, 0, 1)}
+    changed = False
+    for number, described in enumerate(encoded.tensors(made).values()):
+        values = described.get("values") or []
+        plain = described["dtype"] not in ("bool", "int8", "uint8")
+        fixed = is_running_count(described) or sorted(values) == list(range(len(values)))
+        if len(values) > 1 and plain and not fixed:
+            described["values"] = _redrawn(values, ends, random.Random(len(values) + number))
+            changed = changed or described["values"] != values
+    return made if changed else None
+
+
+def _redrawn(values: list[int], ends: set[int], generator: random.Random) -> list[int]:
+    low, high = min(values), max(values)
+    within = sorted(end for end in ends if low <= end <= high)
+    if len(set(values)) == len(values):
+        drawn = generator.sample(range(low, high + 1), len(values))
+    else:
+        drawn = [
+            generator.choice(within) if within and turn % 2 else generator.randint(low, high)
+            for turn in range(len(values))
+        ]
+    return sorted(drawn) if values == sorted(values) else drawn
 
 
 def is_index(described: dict[str, Any]) -> bool:

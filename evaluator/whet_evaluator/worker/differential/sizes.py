@@ -15,7 +15,10 @@ def targets(n: int, blocks: Sequence[int], *, by_16: bool) -> list[int]:
     only those lie within what was recorded."""
     ends = [size for b in sorted(blocks, key=lambda b: abs(b - n)) for size in (b + 1, b - 1, b)]
     tails = [2 * b + 3 for b in sorted(blocks, key=lambda b: abs(2 * b - n))]
-    plain = [n - 1, *ends[:2], 1, *tails[:1], n + 1, prime_below(n), *ends[2:], *tails[1:]]
+    # A path without masks that was chosen for another block size meets half a block.
+    halves = [b + b // 2 for b in blocks]
+    plain = [n - 1, *ends[:2], 1, *tails[:1], n + 1, prime_below(n), *halves[:1], *ends[2:]]
+    plain += [*tails[1:], *halves[1:]]
     if by_16:
         wide = [size for b in blocks if b >= 16 for size in (b + 16, b - 16, 2 * b + 48, b)]
         prime = 16 * prime_below(max(3, n // 16))
