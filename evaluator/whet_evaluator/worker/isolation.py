@@ -61,7 +61,8 @@ def enter(order: dict[str, Any]) -> None:
             disk_bytes=order["limits"]["disk_bytes"],
         )  # fmt: skip
         namespaces.enter(world)
-        writable += namespaces.writable_folders(order["view"])
+        # Of processes it holds only this child's, whose threads CUDA names; those it starts too.
+        writable += (*namespaces.writable_folders(order["view"]), "/proc")
     if layers["landlock"]:
         landlock.confine_writes(writable)
     with contextlib.suppress(OSError):

@@ -177,7 +177,8 @@ def _make_read_only(world: World) -> None:
     it in one call, the wrap around the zygote and Landlock remain."""
     with contextlib.suppress(OSError):
         syscalls.set_read_only("/", read_only=True, recursive=True)
-        for path in (*world.writable, *writable_folders(world.view), "/dev/shm", "/dev/pts"):
+        kept = (*world.writable, *writable_folders(world.view), "/dev/shm", "/dev/pts", "/proc")
+        for path in kept:  # /proc: CUDA names its threads, and does without a device if it cannot
             if os.path.ismount(path):
                 syscalls.set_read_only(path, read_only=False, recursive=False)
 
