@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "evaluator"))
 
 from whet_evaluator.statistics import CaseResult, analyse  # noqa: E402
-from whet_evaluator.worker import calls, importing, replay, timing, vitals  # noqa: E402
+from whet_evaluator.worker import calls, importing, replay, surroundings, vitals  # noqa: E402
 from whet_evaluator.worker.clock import Clock  # noqa: E402
 from whet_evaluator.worker.measure import Order, Together, measure  # noqa: E402
 from whet_evaluator.worker.records import Case, Timing  # noqa: E402
@@ -189,8 +189,8 @@ class Laboratory:
             seed=7919 * self._n,
             n_rounds=n_rounds,
             n_pairs=10,
-            arch=timing.device_arch(self._torch, 0),
-            cache_bytes=timing.cache_bytes(self._torch),
+            arch=surroundings.device_arch(self._torch),
+            cache_bytes=surroundings.cache_bytes(self._torch),
             own_file=str(self._folder / "candidate.py"),
             on_round=lambda _done, _total: None,
             disturbance=self._vitals.disturbance,
@@ -281,7 +281,7 @@ def main() -> None:
 
     if not torch.cuda.is_available():
         sys.exit("There is no GPU here: run this on the machine that has one.")
-    environment = timing.describe_environment(torch)
+    environment = surroundings.describe(torch)
     for path in (options.out, options.raw):
         path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, options.raw.open("w") as raw:

@@ -11,6 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from whet_evaluator.statistics import analyse, judge, next_look, t_quantile
+from whet_evaluator.worker.intervals import (
+    CLAIM_ALPHA,
+    SHOWN_ALPHA,
+    ZONE,
+    Estimate,
+    combined,
+    is_undecided,
+)
 from whet_evaluator.worker.records import Case, Timing
 
 Rounds = tuple[tuple[tuple[float, float], ...], ...]
@@ -198,3 +206,61 @@ def test_every_interval_has_one_verdict(low: float, width: float) -> None:
     verdict = judge(low, low * width)
     assert (verdict == "FASTER") == (low > 1.02)
     assert (verdict == "SLOWER") == (low * width < 1 / 1.02)
+
+
+estimates = st.builds(
+    Estimate,
+    mean=st.floats(min_value=-2, max_value=2),
+    error=st.floats(min_value=1e-6, max_value=0.5),
+    df=st.integers(min_value=1, max_value=79),
+)
+
+
+@given(estimates)
+def test_what_is_shown_lies_within_what_is_claimed(one: Estimate) -> None:
+    shown, claimed = one.bounds(SHOWN_ALPHA), one.bounds(CLAIM_ALPHA)
+    assert claimed[0] <= shown[0] <= one.ratio <= shown[1] <= claimed[1]
+    if one.verdict == "FASTER":
+        assert shown[0] > ZONE
+    if one.verdict == "SLOWER":
+        assert shown[1] < 1 / ZONE
+
+
+@given(estimates)
+def test_one_case_is_its_own_mean(one: Estimate) -> None:
+    alone = combined([one])
+    assert alone.mean == pytest.approx(one.mean)
+    assert alone.error == pytest.approx(one.error)
+    assert alone.df == pytest.approx(one.df)
+
+
+@given(st.lists(estimates, min_size=1, max_size=6), st.randoms())
+def test_the_mean_lies_between_its_cases_in_any_order(
+    several: list[Estimate], generator: random.Random
+) -> None:
+    mean = combined(several)
+    ratios = [one.ratio for one in several]
+    assert min(ratios) * (1 - 1e-9) <= mean.ratio <= max(ratios) * (1 + 1e-9)
+    assert mean.error <= max(one.error for one in several) * (1 + 1e-9)
+    assert min(one.df for one in several) * (1 - 1e-9) <= mean.df
+    assert mean.df <= sum(one.df for one in several) * (1 + 1e-9)
+    shuffled = list(several)
+    generator.shuffle(shuffled)
+    assert combined(shuffled).mean == pytest.approx(mean.mean, abs=1e-9)
+
+
+@given(rounds_strategy)
+def test_only_an_ambiguous_measurement_goes_on(rounds: Rounds) -> None:
+    measured = analyse(timing(rounds))
+    assert is_undecided(rounds) == (measured.verdict == "AMBIGUOUS")
+    assert is_undecided(simulate("quiet", 1.0, 1), rounds) == is_undecided(rounds)
+
+
+def test_cases_of_unequal_length_all_count() -> None:
+    """A case that was measured for longer is not cut to the shortest."""
+    long, short = simulate("quiet", 1.1, 1, n_rounds=80), simulate("quiet", 1.1, 2, n_rounds=20)
+    measured = analyse(timing(long, short))
+    assert [case.n_rounds for case in measured.cases] == [80, 20]
+    width = [math.log(case.high / case.low) for case in measured.cases]
+    assert width[0] < width[1]
+    assert math.log(measured.high / measured.low) < width[1]

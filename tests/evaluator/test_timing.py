@@ -104,7 +104,7 @@ def test_a_method_is_replayed_with_its_object(tmp_path: Path) -> None:
 def test_a_kernel_the_test_launches_itself_is_replayed_alone(tmp_path: Path) -> None:
     result = time_stage(tmp_path, ["test_direct_launch"])
     (name,) = names(result)
-    assert name.startswith("add_kernel[3](fp32[300], fp32[300], fp32[300], n=300")
+    assert name.startswith("add_kernel[3](float32[300], float32[300], float32[300], 300")
 
 
 @pytest.mark.parametrize(

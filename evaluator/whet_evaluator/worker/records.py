@@ -183,9 +183,9 @@ class Untimed:
 class CheckedCase:
     """One generated case: equal inputs for both versions, and how far each was from the truth.
 
-    Errors are the larger of the 99th percentile and a quarter of the maximum, in units
-    in the last place of the output's type, against `oracle`; None where no number says
-    it (exceptions, integers, cases not run). `name` and `seed` make the inputs again.
+    Errors are the largest of any output, in units in the last place of its type, relative
+    to the element or its row's root mean square, against `oracle`; None where no number
+    says it (exceptions, integers, cases not run). `name` and `seed` make the inputs again.
     """
 
     name: str

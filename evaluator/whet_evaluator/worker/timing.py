@@ -7,12 +7,9 @@ clock from what the original makes of the same inputs.
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
 from typing import Any
 
-from . import hardware, importing, overlay, replay, vitals
+from . import importing, overlay, replay, surroundings, vitals
 from .clock import Clock
 from .measure import Crew, Order, Together, measure
 from .partner import Apart, Partner
@@ -22,9 +19,6 @@ from .sampling import CheatedError, DiffersError
 from .versions import load_versions
 
 DEADLINE_SHARE = 0.5
-_CLOCKS = (
-    "driver_version,clocks.sm,clocks.mem,clocks.max.sm,temperature.gpu,power.draw,mig.mode.current"
-)
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
@@ -71,8 +65,8 @@ class _Stage:
             self._not_timed.append(reason)
             return self._answer()
         self._clock.open()
-        self._vitals = vitals.Vitals(vitals.reader(_uuid(self._torch)))
-        self._environment = describe_environment(self._torch)
+        self._vitals = vitals.Vitals(vitals.reader(surroundings.uuid(self._torch)))
+        self._environment = surroundings.describe(self._torch)
         found = replay.cases(self._job, versions, "cuda")
         self._not_timed += found.not_timed
         for number, case in enumerate(found.replays):
@@ -91,8 +85,8 @@ class _Stage:
             seed=int(self._job["seed"]) + 1000 * number,
             n_rounds=int(self._job["rounds"]),
             n_pairs=int(self._job["pairs"]),
-            arch=device_arch(self._torch, 0),
-            cache_bytes=cache_bytes(self._torch),
+            arch=surroundings.device_arch(self._torch),
+            cache_bytes=surroundings.cache_bytes(self._torch),
             own_file=self._job["unit_file"],
             on_round=on_round,
             disturbance=self._vitals.disturbance,
@@ -121,7 +115,9 @@ class _Stage:
 
     def _answer(self) -> dict[str, Any]:
         environment = self._environment
-        environment |= {f"{name} after": value for name, value in _clocks().items()}
+        environment |= {
+            f"{name} after": value for name, value in surroundings.clocks(self._torch).items()
+        }
         if self._vitals.are_readable:
             low, high = min(self._vitals.sm_mhz), max(self._vitals.sm_mhz)
             environment["clocks between rounds"] = f"{low} to {high} MHz"
@@ -133,58 +129,3 @@ class _Stage:
             "differs": self._differs,
             "cheated": cheated and {"reason": cheated.reason, "detail": cheated.detail},
         }
-
-
-def describe_environment(torch: Any) -> dict[str, str]:
-    """What the numbers were taken on. Unreadable clocks are said, not left out."""
-    import triton
-
-    properties = torch.cuda.get_device_properties(0)
-    found = {
-        "device": str(properties.name),
-        "arch": device_arch(torch, 0),
-        "units": str(properties.multi_processor_count),
-        "memory_bytes": str(properties.total_memory),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "triton": str(triton.__version__),
-        "cuda": str(torch.version.cuda),
-        "hip": str(torch.version.hip),
-        "TRITON_DEFAULT_FP_FUSION": os.environ.get("TRITON_DEFAULT_FP_FUSION", "unset"),
-        "host": platform.node(),
-    }
-    clocks = _clocks()
-    return {**found, **(clocks or {"clocks": "unreadable"})}
-
-
-def device_arch(torch: Any, index: int) -> str:
-    """`gfx942` or `sm_90`."""
-    if torch.version.hip:
-        return str(torch.cuda.get_device_properties(index).gcnArchName).split(":")[0]
-    major, minor = torch.cuda.get_device_capability(index)
-    return f"sm_{major}{minor}"
-
-
-def _uuid(torch: Any) -> str:
-    return str(getattr(torch.cuda.get_device_properties(0), "uuid", ""))
-
-
-def cache_bytes(torch: Any) -> int:
-    """The table's last-level cache (MI300X reports only its small L2), else what is reported."""
-    arch = device_arch(torch, 0)
-    reported = int(getattr(torch.cuda.get_device_properties(0), "L2_cache_size", 0))
-    known = hardware.CHIPS[arch].llc_bytes if arch in hardware.CHIPS else 64 << 20
-    return max(reported, known)
-
-
-def _clocks() -> dict[str, str]:
-    argv = ["nvidia-smi", f"--query-gpu={_CLOCKS}", "--format=csv,noheader"]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
-    if visible:
-        argv += ["-i", visible]
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    values = [value.strip() for value in done.stdout.splitlines()[0].split(",")]
-    return dict(zip(_CLOCKS.split(","), values))

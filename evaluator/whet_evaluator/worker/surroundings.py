@@ -1,0 +1,106 @@
+"""What the numbers were taken on: device, driver, clocks, partitions, versions.
+
+Asked of torch and of the vendor's own tool. What cannot be read is said, not left out. The
+part for AMD has never run on AMD hardware.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from typing import Any
+
+from . import hardware
+
+_NVIDIA = (
+    "driver_version,clocks.sm,clocks.mem,clocks.max.sm,"
+    "temperature.gpu,power.draw,mig.mode.current,compute_mode,persistence_mode"
+)
+_AMD = (
+    "--showdriverversion", "--showclocks", "--showtemp", "--showpower",
+    "--showmemorypartition", "--showcomputepartition",
+)  # fmt: skip
+_PATIENCE_S = 20.0
+
+
+def describe(torch: Any) -> dict[str, str]:
+    """Of the first visible device, and of the software that drives it."""
+    import triton
+
+    properties = torch.cuda.get_device_properties(0)
+    found = {
+        "device": str(properties.name),
+        "arch": device_arch(torch),
+        "units": str(properties.multi_processor_count),
+        "memory_bytes": str(properties.total_memory),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "triton": str(triton.__version__),
+        "cuda": str(torch.version.cuda),
+        "hip": str(torch.version.hip),
+        "TRITON_DEFAULT_FP_FUSION": os.environ.get("TRITON_DEFAULT_FP_FUSION", "unset"),
+        "host": platform.node(),
+    }
+    return {**found, **(clocks(torch) or {"clocks": "unreadable"})}
+
+
+def clocks(torch: Any) -> dict[str, str]:
+    """Driver, clocks, temperature, power and partition as they are now; empty where the
+    vendor's tool is missing or does not answer."""
+    if torch.version.hip:
+        return amd_facts(_answer(["rocm-smi", *_AMD, "--json"]))
+    argv = ["nvidia-smi", f"--query-gpu={_NVIDIA}", "--format=csv,noheader"]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
+    return nvidia_facts(_answer(argv + (["-i", visible] if visible else [])))
+
+
+def device_arch(torch: Any) -> str:
+    """`gfx942` or `sm_90`."""
+    if torch.version.hip:
+        return str(torch.cuda.get_device_properties(0).gcnArchName).split(":")[0]
+    major, minor = torch.cuda.get_device_capability(0)
+    return f"sm_{major}{minor}"
+
+
+def uuid(torch: Any) -> str:
+    """The driver's name for the device, empty where torch does not tell."""
+    return str(getattr(torch.cuda.get_device_properties(0), "uuid", ""))
+
+
+def cache_bytes(torch: Any) -> int:
+    """The table's last-level cache (MI300X reports only its small L2), else what is reported."""
+    arch = device_arch(torch)
+    reported = int(getattr(torch.cuda.get_device_properties(0), "L2_cache_size", 0))
+    known = hardware.CHIPS[arch].llc_bytes if arch in hardware.CHIPS else 64 << 20
+    return max(reported, known)
+
+
+def nvidia_facts(answer: str) -> dict[str, str]:
+    """`nvidia-smi`'s line of values by what was asked for."""
+    lines = answer.splitlines()
+    values = [value.strip() for value in lines[0].split(",")] if lines else []
+    names = _NVIDIA.split(",")
+    return dict(zip(names, values)) if len(values) == len(names) else {}
+
+
+def amd_facts(answer: str) -> dict[str, str]:
+    """`rocm-smi`'s JSON, of its first card and of the system, by the tool's own names."""
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    first = min((name for name in found if name.startswith("card")), default="")
+    parts = [part for part in (found.get("system"), found.get(first)) if isinstance(part, dict)]
+    return {str(name): str(value) for part in parts for name, value in part.items()}
+
+
+def _answer(argv: list[str]) -> str:
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=_PATIENCE_S)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
