@@ -54,6 +54,32 @@ def test_nothing_starves_and_nothing_overlaps(asked, data):
     assert done == len(asked)
 
 
+async def test_candidates_compile_while_another_is_timed(tmp_path):
+    """Timing holds the device until two others have compiled beside it; a test waits."""
+    keeper = Lanes({"cpu": 2, "gpu": 2, "gpu_timing": 1}, lock_folder=str(tmp_path / "locks"))
+    compiled = [asyncio.Event(), asyncio.Event()]
+    story: list[str] = []
+
+    async def stage(lane, name, begun: asyncio.Event, until=()) -> None:
+        async with keeper.hold(lane, "GPU-1", quiet):
+            story.append(f"{name} begins")
+            begun.set()
+            for event in until:
+                await event.wait()
+            story.append(f"{name} ends")
+
+    timing = asyncio.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(stage("gpu_timing", "timing", timing, compiled))
+        await timing.wait()
+        group.create_task(stage("gpu", "testing", asyncio.Event()))
+        for number, begun in enumerate(compiled):
+            group.create_task(stage("cpu", f"compiling {number}", begun))
+    assert story.index("compiling 0 ends") < story.index("timing ends")
+    assert story.index("compiling 1 begins") < story.index("timing ends")
+    assert story.index("timing ends") < story.index("testing begins")
+
+
 async def test_places_are_given_back_also_when_cancelled(tmp_path):
     keeper = Lanes(CAPACITY, lock_folder=str(tmp_path))
     async with keeper.hold("gpu_timing", None, quiet):

@@ -108,8 +108,9 @@ def _line(event: Event, summary: RunSummary) -> str:  # noqa: PLR0911 - a table
             return f"  [dim]{candidate:<9} {label}: {escape(_short(strategy))}[/]"
         case Rejected(reason=reason):
             return f"  screened  [yellow]{escape(reason)}[/]"
-        case Judged(candidate=candidate, verdict=verdict):
-            return f"  {candidate:<9} {_verdict(search, candidate, verdict)}"
+        case Judged(candidate=candidate, verdict=verdict, known_from=known_from):
+            known = f" [dim](known from run {known_from})[/]" if known_from else ""
+            return f"  {candidate:<9} {_verdict(search, candidate, verdict)}{known}"
         case Confirmed(candidate=candidate, verdict=verdict):
             word = "holds" if isinstance(verdict, Correct) else "does not hold"
             return f"  {candidate:<9} {word} in a fresh process"

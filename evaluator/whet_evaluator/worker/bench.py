@@ -81,7 +81,7 @@ class Bench:
         self._learned = wanted
 
     def adopt(self, request: Open, project: Project) -> Facts:
-        """Makes `project` the one that requests mean, and gets ready to compile."""
+        """Makes `project` the one that requests mean."""
         assert self.facts is not None, "learn() comes first"
         self._shield.require(request.limits.isolation)
         self._shield.look(request.root, *filter(None, request.limits.visible.split(":")))
@@ -89,9 +89,12 @@ class Bench:
         device = self.device
         # A device's candidates are compiled for it; another architecture is for hosts without one.
         self.arch = device.arch if device else request.arch
-        if self.facts.triton is not None:
-            self._zygote_task(interpret=False)  # warm by the time the first candidate comes
         return self.facts
+
+    def expect_compiling(self) -> None:
+        """Has the process that compiles preloaded by the time it is wanted."""
+        if self.facts is not None and self.facts.triton is not None:
+            self._zygote_task(interpret=False)
 
     @property
     def device(self) -> Device | None:
