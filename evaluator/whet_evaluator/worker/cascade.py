@@ -13,7 +13,8 @@ from typing import Any, Union
 
 from . import answers, records
 from .bench import Bench
-from .differential.suite import Means, Suite
+from .differential.means import Means
+from .differential.suite import Suite
 from .orders import Where
 from .protocol import Collect, Compile, Evaluate, Record, RunTests, from_json, to_json
 from .records import Launch, Mode, UnitRef, WorkerVerdict
@@ -43,9 +44,9 @@ class Work:
         self._require_packages()
         if isinstance(request, Collect):
             return await self._collect(request)
-        if isinstance(request, Record):
         if isinstance(request, Record) or (isinstance(request, Evaluate) and not request.fresh):
             self._bench.expect_compiling()  # while the tests run
+        if isinstance(request, Record):
             return await self._record(request)
         if isinstance(request, Evaluate):
             return await self._evaluate(request)
@@ -67,8 +68,7 @@ class Work:
     async def _record(self, request: Record) -> records.Recorded:
         unit = request.unit
         async with self._place(unit, unit.text) as where:
-            job = {"nodes": list(request.tests), "record": True}
-            ran = answers.sound(await self._run("tests", job, where, self._mode, name="record"))
+            ran = await self._original(request.tests, request.benchmark, where)
             self._bench.keep_glue(where)
             self._calls[unit.path] = ran["calls"]
             launches = ran["launches"]
@@ -186,6 +186,7 @@ class Work:
             basis=self._bench.files_digest(unit.path),
             budget_s=self._bench.limits.differential_s,
             max_cases=self._bench.limits.differential_cases,
+            max_bytes=self._bench.limits.disk_bytes // 5,
         )
 
     async def _time(  # noqa: PLR0911 - a table of ends
@@ -198,6 +199,7 @@ class Work:
         job = {
             "launches": tested["launches"], "calls": await self._calls_of(request),
             "rounds": request.rounds, "pairs": request.pairs, "seed": request.seed,
+            "benchmark": request.benchmark,
         }  # fmt: skip
         end = await self._run("time", job, where, "device", lane="gpu_timing")
         if not isinstance(end, Answered):
@@ -219,10 +221,23 @@ class Work:
         """The original's recorded calls; recorded anew where this worker has not seen them."""
         if request.unit.path not in self._calls:
             async with self._place(request.unit, request.unit.text) as where:
-                job = {"nodes": list(request.nodes), "record": True}
-                ran = answers.sound(await self._run("tests", job, where, self._mode, name="record"))
+                ran = await self._original(request.nodes, request.benchmark, where)
                 self._calls[request.unit.path] = ran["calls"]
         return self._calls[request.unit.path]
+
+    async def _original(
+        self, tests: tuple[str, ...], benchmark: str | None, where: Where
+    ) -> dict[str, Any]:
+        """The original under its tests and its benchmark. Raises `WorkspaceError`."""
+        job = {"nodes": list(tests), "record": True, "benchmark": benchmark}
+        ran = answers.sound(await self._run("tests", job, where, self._mode, name="record"))
+        if ran["benchmark_error"]:
+            raise WorkspaceError(
+                "tests",
+                f"the benchmark {benchmark} {ran['benchmark_error']}; mend it, or take it out of "
+                "the setting `benchmark`",
+            )
+        return ran
 
     # ---- running ----------------------------------------------------------------------
 

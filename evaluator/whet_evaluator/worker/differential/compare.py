@@ -6,11 +6,10 @@ else against what the original did.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import poison
+from . import elements
 from .outputs import Output, Run
 from .tolerance import Errors, allowed, errors, is_trusted, scaled_errors
 
@@ -89,7 +88,7 @@ class Comparison:
             if len(run.outputs) != len(expected.outputs):
                 roles = {o.role for o in run.outputs} ^ {o.role for o in expected.outputs}
                 return f"only one version makes {', '.join(sorted(roles))}"
-            if not _alike(run.plain, expected.plain):
+            if not elements.alike(run.plain, expected.plain):
                 return f"returns {_short(run.plain)}, where the original returns {_short(expected.plain)}"
         return ""
 
@@ -111,25 +110,36 @@ class Comparison:
             return ""
         again = self._original.get("again", original)
         for number, (got, want) in enumerate(zip(candidate.outputs, original.outputs)):
-            unwritten = self._unwritten(want, again.outputs[number])
+            unwritten = elements.unwritten(self._torch, want, again.outputs[number])
             stale = self._stale(number) & ~unwritten
             if bool(stale.any()):
-                return f"{want.role} is left unwritten at {self._where(stale)}"
+                return f"{want.role} is left unwritten at {elements.where(stale)}"
             sentence = self._value(got, want, again.outputs[number], unwritten)
             if sentence or self.finding.unjudged:
                 return sentence
         return ""
 
+    def _stale(self, number: int) -> Any:
+        first, again = self._candidate["first"], self._candidate.get("again")
+        made = first.outputs[number]
+        if again is None or again.raised or made.dtype == "bool":
+            return self._torch.zeros(made.data.shape, dtype=self._torch.bool)
+        return elements.unwritten(self._torch, made, again.outputs[number])
+
     def _value(self, got: Output, want: Output, again: Output, skip: Any) -> str:
         if not got.data.dtype.is_floating_point and not got.data.dtype.is_complex:
             return self._whole_numbers(got, want, again, skip)
-        values, first, second = (self._wide(o.data, skip) for o in (got, want, again))
+        values, first, second = (
+            elements.wide(self._torch, o.data, skip) for o in (got, want, again)
+        )
         trusted = self._reference(want)
-        expected = first if trusted is None else self._wide(trusted.data, skip)
-        wrong = self._special(values, expected) & ~self._special(second, first)
+        expected = first if trusted is None else elements.wide(self._torch, trusted.data, skip)
+        wrong = elements.special(self._torch, values, expected) & ~elements.special(
+            self._torch, second, first
+        )
         if bool(wrong.any()):
             against = "the original's value" if trusted is None else "the reference's"
-            return self._at(want.role, wrong, got.data, expected, against)
+            return elements.at(want.role, wrong, got.data, expected, against)
         return self._near(got, want, (values, first, second), skip)
 
     def _near(self, got: Output, want: Output, read: tuple[Any, Any, Any], skip: Any) -> str:
@@ -153,7 +163,7 @@ class Comparison:
         limit_of_element = limit.largest if seen.largest > limit.largest else limit.typical
         wrong = apart > min(limit_of_element, float(apart.max()) * 0.999)
         errs = f"error {_ulp(seen)} against {_named(name)}, the original's {_ulp(own)}"
-        return self._at(want.role, wrong, values, truth, errs)
+        return elements.at(want.role, wrong, values, truth, errs)
 
     def _bound(self, role: str, read: tuple[Any, Any, Any], dtype: Any) -> tuple[Any, Any, Errors]:
         """The oracle to use for an output, its values, and the error that is the original's."""
@@ -165,11 +175,13 @@ class Comparison:
         for truth in self._truths:
             if role not in truth.outputs:
                 continue
-            values = self._wide(truth.outputs[role].data, skip)
+            values = elements.wide(self._torch, truth.outputs[role].data, skip)
             if values.shape != first.shape:
                 continue
             own = errors(torch, first, values, dtype).worse(errors(torch, second, values, dtype))
-            if not bool(self._special(values, first).any()) and is_trusted(torch, own, dtype):
+            if not bool(elements.special(self._torch, values, first).any()) and is_trusted(
+                torch, own, dtype
+            ):
                 return truth.name, values, own.worse(moved)
             if truth.name == "reference":  # the original is wrong, and says nothing of errors
                 return truth.name, values, moved
@@ -187,7 +199,7 @@ class Comparison:
             self.finding.oracles.add("reference")
             wrong = got.data != trusted.data.to(got.data.dtype)
             return (
-                self._at(want.role, wrong, got.data, trusted.data, "the reference's")
+                elements.at(want.role, wrong, got.data, trusted.data, "the reference's")
                 if bool(wrong.any())
                 else ""
             )
@@ -205,7 +217,7 @@ class Comparison:
         rounded = want.data.element_size() == 1 and want.data.dtype != self._torch.bool
         if rounded and self._truths and few and int(apart[wrong].max()) <= 1:
             return ""  # quantised: a value half way between two integers may fall either way
-        return self._at(want.role, wrong, got.data, want.data, "the original's value")
+        return elements.at(want.role, wrong, got.data, want.data, "the original's value")
 
     def _reference(self, want: Output) -> Output | None:
         """What the user's own reference made of that output, where its shape fits."""
@@ -226,14 +238,16 @@ class Comparison:
                 continue
             for number, (a, b) in enumerate(zip(first.outputs, run.outputs)):
                 want = self._original["first"].outputs[number]
-                own = self._unequal(want, expected.outputs[number])
-                wrong = self._unequal(a, b) & ~self._unwritten(want, expected.outputs[number])
+                own = elements.unequal(self._torch, want, expected.outputs[number])
+                wrong = elements.unequal(self._torch, a, b) & ~elements.unwritten(
+                    self._torch, want, expected.outputs[number]
+                )
                 if bool(own.any()) or not bool(wrong.any()):
                     continue
                 how = "at other addresses" if name == "again" else "after other values between"
                 return (
                     f"{a.role} is not the same for the same inputs {how}: "
-                    f"{self._at(a.role, wrong, b.data, a.data, 'the first run')}"
+                    f"{elements.at(a.role, wrong, b.data, a.data, 'the first run')}"
                 )
         return ""
 
@@ -248,108 +262,21 @@ class Comparison:
             before = self._candidate["first"].outputs[number]
             if not want.data.dtype.is_floating_point:
                 continue
-            skip = self._unwritten(self._original["first"].outputs[number],
+            skip = elements.unwritten(self._torch, self._original["first"].outputs[number],
                                    self._original["again"].outputs[number])  # fmt: skip
-            values, truth = self._wide(got.data, skip), self._wide(want.data, skip)
+            values, truth = (
+                elements.wide(self._torch, got.data, skip),
+                elements.wide(self._torch, want.data, skip),
+            )
             apart = errors(self._torch, values, truth, want.data.dtype)
-            stale = ~self._unequal(got, before) & self._unequal(want, before)
+            stale = ~elements.unequal(self._torch, got, before) & elements.unequal(
+                self._torch, want, before
+            )
             limit = 4.0 * (self.finding.candidate_error or 0.0) + 64.0
             if apart.largest > limit and bool(stale.any()):
-                at = self._at(want.role, stale, got.data, want.data, "the original's value")
+                at = elements.at(want.role, stale, got.data, want.data, "the original's value")
                 return f"the same tensors with new values give the old results: {at}"
         return ""
-
-    # ---- elements ---------------------------------------------------------------------
-
-    def _wide(self, data: Any, skip: Any) -> Any:
-        torch = self._torch
-        data = torch.view_as_real(data) if data.dtype.is_complex else data
-        wide = data.to(torch.float64)
-        if skip is None or not bool(skip.any()):
-            return wide
-        skip = skip.unsqueeze(-1) if skip.ndim < wide.ndim else skip
-        return torch.where(skip, torch.zeros_like(wide), wide)
-
-    def _special(self, a: Any, b: Any) -> Any:
-        """Where NaN, or an infinity of either sign, is in one and not in the other."""
-        torch = self._torch
-        same = (torch.isnan(a) == torch.isnan(b)) & (torch.isposinf(a) == torch.isposinf(b))
-        return ~(same & (torch.isneginf(a) == torch.isneginf(b)))
-
-    def _unequal(self, a: Output, b: Output) -> Any:
-        """Elementwise, bit by bit but for the payload of NaN."""
-        torch = self._torch
-        if a.data.shape != b.data.shape or a.data.dtype != b.data.dtype:
-            return torch.ones(a.data.shape, dtype=torch.bool)
-        unequal = (_bytes(torch, a.data) != _bytes(torch, b.data)).any(-1)
-        if not a.data.dtype.is_floating_point:
-            return unequal
-        wide_a, wide_b = a.data.to(torch.float32), b.data.to(torch.float32)
-        return unequal & ~(torch.isnan(wide_a) & torch.isnan(wide_b))
-
-    def _unwritten(self, first: Output, again: Output) -> Any:
-        """Where two runs over different stale memory show just that memory."""
-        torch = self._torch
-        if first.shape != again.shape or first.role.startswith("input"):
-            return torch.zeros(first.data.shape, dtype=torch.bool)
-        if first.data.dtype == torch.bool:
-            return first.data & ~again.data
-        old, new = (_bytes(torch, o.data) for o in (first, again))
-        return (old == poison.PATTERNS[0]).all(-1) & (new == poison.PATTERNS[1]).all(-1)
-
-    def _stale(self, number: int) -> Any:
-        first, again = self._candidate["first"], self._candidate.get("again")
-        if again is None or again.raised or first.outputs[number].dtype == "bool":
-            return self._torch.zeros(first.outputs[number].data.shape, dtype=self._torch.bool)
-        return self._unwritten(first.outputs[number], again.outputs[number])
-
-    def _where(self, wrong: Any) -> str:
-        index = [int(i) for i in wrong.nonzero()[0]]
-        share = 100.0 * float(wrong.double().mean())
-        return f"{index} and {share:.3g} % of its elements"
-
-    def _at(self, role: str, wrong: Any, got: Any, want: Any, against: str) -> str:
-        index = wrong.nonzero()[0]
-        place = tuple(int(i) for i in index)
-        share = 100.0 * float(wrong.double().mean())
-        a, b = got[place].flatten()[0].item(), want[place].flatten()[0].item()
-        return (
-            f"{role} differs first at {list(place)}: got {_number(a)}, want {_number(b)} "
-            f"({against}); {share:.3g} % of its elements differ"
-        )
-
-
-def conditioning(torch: Any, base: Run | None, moved: Run | None) -> dict[str, Errors]:
-    """By role, how far a run with inputs moved by one ulp lies from one without."""
-    if base is None or moved is None or base.raised or moved.raised:
-        return {}
-    found = {}
-    for a, b in zip(base.outputs, moved.outputs):
-        if a.data.dtype.is_floating_point and a.shape == b.shape and a.data.numel():
-            values, truth = b.data.to(torch.float64), a.data.to(torch.float64)
-            found[a.role] = errors(torch, values, truth, a.data.dtype)
-    return found
-
-
-def _bytes(torch: Any, data: Any) -> Any:
-    if data.numel() == 0:
-        return torch.zeros((*data.shape, 1), dtype=torch.uint8)
-    return data.contiguous().unsqueeze(-1).view(torch.uint8)
-
-
-def _alike(got: tuple[Any, ...], want: tuple[Any, ...]) -> bool:
-    """Numbers that a launcher returned as such: floats nearly, all else exactly. A float
-    comes as its `repr`, so that NaN and infinities survive JSON."""
-    return len(got) == len(want) and all(map(_nearly, got, want))
-
-
-def _nearly(a: Any, b: Any) -> bool:
-    if a == b or not (isinstance(a, str) and isinstance(b, str)):
-        return bool(a == b)
-    try:
-        return math.isclose(float(a), float(b), rel_tol=1e-5, abs_tol=1e-8)
-    except ValueError:
-        return False
 
 
 def _form(output: Output) -> str:
@@ -370,10 +297,6 @@ def _named(oracle: str) -> str:
 
 def _ulp(seen: Errors) -> str:
     return f"{seen.largest:.3g} ulp"
-
-
-def _number(value: Any) -> str:
-    return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
 def _short(plain: tuple[Any, ...]) -> str:

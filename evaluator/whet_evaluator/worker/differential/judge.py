@@ -11,8 +11,9 @@ from typing import Any
 
 from .. import proof
 from . import outputs
-from .compare import Comparison, Finding, Truth, conditioning
+from .compare import Comparison, Finding, Truth
 from .outputs import Run
+from .tolerance import Errors, errors
 
 _ORDER = ("reference", "torch", "float64", "original")
 _COMPARED = ("first", "again", "other", "back")
@@ -87,6 +88,8 @@ def _flaw(original: dict[str, Run]) -> str:
     runs = [original[name] for name in ("first", "again") if name in original]
     if len(runs) < 2:
         return "the original did not end"
+    if (runs[0].raised or "").startswith(outputs.NOT_REBUILT):
+        return f"{(runs[0].raised or '').partition(': ')[2]} cannot be rebuilt"
     if len({run.raised is None for run in runs}) > 1:
         return "the original raises now and then"
     if len({(run.structure, *(o.shape for o in run.outputs)) for run in runs}) > 1:
@@ -99,6 +102,18 @@ def _runs(torch: Any, folder: str | None, names: tuple[str, ...]) -> dict[str, R
         return {}
     found = ((name, outputs.read(folder, name, torch)) for name in names)
     return {name: run for name, run in found if run is not None}
+
+
+def conditioning(torch: Any, base: Run | None, moved: Run | None) -> dict[str, Errors]:
+    """By role, how far a run with inputs moved by one ulp lies from one without."""
+    if base is None or moved is None or base.raised or moved.raised:
+        return {}
+    found = {}
+    for a, b in zip(base.outputs, moved.outputs):
+        if a.data.dtype.is_floating_point and a.shape == b.shape and a.data.numel():
+            values, truth = b.data.to(torch.float64), a.data.to(torch.float64)
+            found[a.role] = errors(torch, values, truth, a.data.dtype)
+    return found
 
 
 def _finite(value: float | None) -> float | None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_RUN_BYTES = 256 << 20
+NOT_REBUILT = "UnreplayableError"
+"""Begins what a run "raised" whose inputs could not be made."""
 
 
 class UnreadableError(ValueError):
@@ -53,8 +55,9 @@ class Run:
     """By role, as `proof` saw them; None where it did not watch."""
 
 
-def write(folder: str, name: str, run: Run) -> None:
-    """Writes `name.bin` and then `name.json`; a run without JSON did not end."""
+def write(folder: str, name: str, run: Run) -> int:
+    """Writes `name.bin` and then `name.json`, since a run without JSON did not end. Returns
+    the bytes of all outputs."""
     described, position = [], 0
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, name + ".bin"), "wb") as file:
@@ -73,6 +76,7 @@ def write(folder: str, name: str, run: Run) -> None:
     with open(partial, "w", encoding="utf-8") as file:
         json.dump(head, file)
     os.replace(partial, os.path.join(folder, name + ".json"))
+    return position
 
 
 def exists(folder: str, name: str) -> bool:

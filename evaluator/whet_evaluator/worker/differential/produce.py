@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,7 +36,8 @@ _PATTERN = {"first": 0, "again": 1, "other": 0, "back": 1}
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Runs `job["cases"]`, each `{case, runs, dump}`, until `job["budget_s"]` is spent.
+    """Runs `job["cases"]`, each `{case, runs, dump}`, until `job["budget_s"]` is spent or
+    `job["max_bytes"]` are written.
 
     Case k's files go to `job["folder"]/k`. Returns `{done}`: how many cases were run.
     """
@@ -44,7 +46,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     total = len(job["cases"])
     done = 0
     for number, item in enumerate(job["cases"]):
-        if number and time.monotonic() - began > float(job["budget_s"]):
+        spent = time.monotonic() - began > float(job["budget_s"])
+        if number and (spent or producer.n_bytes > int(job["max_bytes"])):
             break
         job["progress"](item["case"]["name"], number, total)
         producer.produce(item, os.path.join(job["folder"], str(number)))
@@ -75,6 +78,7 @@ class Producer:
         self._proof.install(_launchable(interpreted=self._interpreted))
         self._module: ModuleType = importing.import_unit(job)
         self._references: dict[str, Callable[..., Any]] = {}
+        self.n_bytes = 0
 
     def produce(self, item: dict[str, Any], folder: str) -> None:
         """All runs of one case. What the version raises is part of what it did."""
@@ -85,19 +89,26 @@ class Producer:
         tuners.turn(int(case.get("turn", 0)))
         for name in item["runs"]:
             self._poison.begin(None)
-            if name in {"other", "back"} and kept is not None:
-                seed = case["seed"] + (1 if name == "other" else 0)
-                prepared = kept
-                prepared.refill({**case, "seed": seed})
+            try:
+                prepared = self._prepared(name, case, kept)
+            except Exception as error:
+                _reraise_device_fault(f"{error}")
+                made = outputs.Run(raised=f"{outputs.NOT_REBUILT}: {error}"[:300])
             else:
-                prepared = Prepared(self._torch, case, self._device, shifted=name == "again")
-            if name == "first":
-                kept = prepared
-            if name == "ulp":
-                prepared.nudge()
-            made = self._execute(name, case, prepared, dump)
-            outputs.write(folder, name, made)
+                kept = prepared if name == "first" else kept
+                made = self._execute(name, case, prepared, dump)
+                _reraise_device_fault(made.raised or "")
+            self.n_bytes += outputs.write(folder, name, made)
         Path(folder, "ended").touch()
+
+    def _prepared(self, name: str, case: dict[str, Any], kept: Prepared | None) -> Prepared:
+        if name in {"other", "back"} and kept is not None:
+            kept.refill({**case, "seed": case["seed"] + (1 if name == "other" else 0)})
+            return kept
+        prepared = Prepared(self._torch, case, self._device, shifted=name == "again")
+        if name == "ulp":
+            prepared.nudge()
+        return prepared
 
     @property
     def _device(self) -> str:
@@ -156,6 +167,19 @@ def found(module: ModuleType, name: str) -> Callable[..., Any]:
     if not callable(value):
         raise TypeError(f"no function {name} in {module.__name__}")
     return value  # type: ignore[no-any-return]
+
+
+def _reraise_device_fault(message: str) -> None:
+    """After a fault on the device nothing else runs in the process: it ends here, in the case
+    that brought it about, and the rest gets a process of its own."""
+    if _DEVICE_FAULT.search(message):
+        raise RuntimeError(message)
+
+
+_DEVICE_FAULT = re.compile(
+    r"(CUDA|HIP) error|illegal memory access|device-side assert|unspecified launch failure|"
+    r"misaligned address"
+)
 
 
 def wide_first(torch: Any, reference: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,19 +9,17 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Union
 
 from .. import records
 from ..orders import Where
-from ..protocol import DIFFERENTIAL_S, Evaluate, to_json
-from ..records import CheckedCase, Differential, Mode, WorkerVerdict
+from ..protocol import DIFFERENTIAL_S, Evaluate
+from ..records import Differential, Mode, WorkerVerdict
 from ..runner import Answered, OutOfTime, StageEnd
 from ..workspace import WorkspaceError
-from . import bank, cases, minimise
-from .bank import Bank
+from . import bank, cases, minimise, said
+from .means import Means
 
 Case = dict[str, Any]
 Row = dict[str, Any]
@@ -29,27 +27,10 @@ Verdict = Union[Differential, WorkerVerdict]
 
 RUNS = ("first", "again")
 RUNS_OF_RECORDED = ("first", "again", "other", "back")
-MAX_SHOWN = 6
+MAX_ELEMENTS = 1 << 25
 _MAX_DEATHS = 4
 _WIDE_ELEMENTS = 1 << 20
 _SLOW_FACTOR, _SLOW_S = 20.0, 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Means:
-    """What the suite needs of its worker."""
-
-    run: Callable[..., Awaitable[StageEnd]]
-    """`run(job, where, mode, trusted=...)`: one child."""
-    place: Callable[[str | None], AbstractAsyncContextManager[Where]]
-    """A tree with that text as the unit's; an empty one for None."""
-    bank: Bank
-    mode: Mode
-    basis: str
-    """Digest of the project's files: equal ones make equal runs of the original."""
-    budget_s: float | None
-    """None means the mode's own."""
-    max_cases: int
 
 
 class Suite:
@@ -60,8 +41,7 @@ class Suite:
         self._request = request
         self._where = where
         self._began = time.monotonic()
-        text = repr((means.basis, means.mode, request.unit.path, request.unit.text,
-                     sorted(request.references.items())))  # fmt: skip
+        text = repr((means.basis, means.mode, request.unit.path, request.unit.text))
         self._basis = hashlib.sha256(text.encode()).hexdigest()
         # Equal for all candidates, so that the original runs once; new for a confirmation.
         self.seed = request.seed if request.fresh else int(self._basis[:6], 16)
@@ -83,6 +63,7 @@ class Suite:
         if left_out > 0:
             self.not_covered.append(f"{left_out} more cases: beyond `limits.differential_cases`")
             del made[self._means.max_cases :]
+        made = self._of_bearable_size(made)
         if not made or self.budget_s <= 0:
             return None
         for number, case in enumerate(made):
@@ -92,6 +73,13 @@ class Suite:
         if not isinstance(rows, list):
             return rows
         return await self._concluded(made, rows)
+
+    def _of_bearable_size(self, made: list[Case]) -> list[Case]:
+        large = [case for case in made if case["elements"] > MAX_ELEMENTS]
+        self.not_covered += [
+            f"{case['name']}: more than {MAX_ELEMENTS:,} elements" for case in large
+        ]
+        return [case for case in made if case["elements"] <= MAX_ELEMENTS]
 
     # ---- the original -----------------------------------------------------------------
 
@@ -119,20 +107,27 @@ class Suite:
                 died = _harvest(
                     folder, left, lambda c, f: self._means.bank.keep(self._place(c), kind, f)
                 )
-                if isinstance(end, Answered) or died is None:
+                if isinstance(end, Answered):
+                    return
+                if died is None:
+                    self.not_covered.append(
+                        f"the original could not run the cases: {said.why(end)}"
+                    )
                     return
                 left = left[died + 1 :]
 
     def _runs(self, case: Case, kind: str) -> list[str]:
         if kind == "wide":
             return ["float64", "nudged"]
-        runs = list(RUNS_OF_RECORDED if case["group"] == "recorded" else RUNS)
+        thorough = case["group"] == "recorded" and case["elements"] <= _WIDE_ELEMENTS
+        runs = list(RUNS_OF_RECORDED if thorough else RUNS)
         if case["call"]["launcher"] in self._request.references:
             runs.append("reference")
         return [*runs, "ulp"] if self._means.mode == "device" else runs
 
     def _place(self, case: Case) -> str:
-        return self._means.bank.place(self._basis, case)
+        reference = self._request.references.get(case["call"]["launcher"], "")
+        return self._means.bank.place(self._basis + reference, case)
 
     # ---- the candidate ----------------------------------------------------------------
 
@@ -195,7 +190,9 @@ class Suite:
             return None
         if isinstance(verdict, records.Crashed):
             sentence = f"{case['name']}: {self.deaths[case['id']]}; seed {case['seed']}"
-            return records.Differs(cases=(sentence,), found=(_checked(case, _death_row(case)),))
+            return records.Differs(
+                cases=(sentence,), found=(said.checked(case, said.death_row(case)),)
+            )
         return verdict
 
     async def _court(
@@ -226,7 +223,7 @@ class Suite:
         job = {
             "stage": "produce", "cases": items, "folder": folder, "budget_s": budget_s,
             "references": self._request.references, "deadline_s": 3 * budget_s + 60.0,
-            "seed": self.seed,
+            "seed": self.seed, "max_bytes": self._means.max_bytes,
         }  # fmt: skip
         return await self._means.run(job, where, mode, trusted=trusted)
 
@@ -244,10 +241,10 @@ class Suite:
         fatal = [(c, r) for c, r in rows if r["sentence"] and self._is_fatal(hard=r["hard"])]
         if fatal:
             smaller = await minimise.smallest(self, fatal)
-            shown = _one_of_each([*smaller, *(pair for pair in fatal if pair not in smaller)])
+            shown = said.one_of_each([*smaller, *(pair for pair in fatal if pair not in smaller)])
             return records.Differs(
-                cases=tuple(_sentence(case, row) for case, row in shown),
-                found=tuple(_checked(case, row) for case, row in shown),
+                cases=tuple(said.sentence(case, row) for case, row in shown),
+                found=tuple(said.checked(case, row) for case, row in shown),
             )
         return self._differential(made, rows)
 
@@ -261,8 +258,8 @@ class Suite:
 
     def _differential(self, made: list[Case], rows: list[tuple[Case, Row]]) -> Differential:
         known = {case["id"]: row for case, row in rows}
-        checked = tuple(_checked(case, known.get(case["id"])) for case in made)
-        changes = [_sentence(case, row) for case, row in rows if row["sentence"]]
+        checked = tuple(said.checked(case, known.get(case["id"])) for case in made)
+        changes = [said.sentence(case, row) for case, row in rows if row["sentence"]]
         names = {case["id"]: case["name"] for case in made}
         changes += [
             f"{names[n]}: {how}" for n, how in self.deaths.items() if not how.startswith("not run")
@@ -286,42 +283,3 @@ def _harvest(folder: str, items: list[Case], keep: Callable[[Case, str], None]) 
             died = number
         keep(case, source)
     return died
-
-
-def _one_of_each(found: list[tuple[Case, Row]]) -> list[tuple[Case, Row]]:
-    """The first of every launcher, then the rest, `MAX_SHOWN` in all."""
-    seen: set[str] = set()
-    first: list[tuple[Case, Row]] = []
-    rest: list[tuple[Case, Row]] = []
-    for case, row in found:
-        launcher = case["call"]["launcher"]
-        (rest if launcher in seen else first).append((case, row))
-        seen.add(launcher)
-    return [*first, *rest][:MAX_SHOWN]
-
-
-def _sentence(case: Case, row: Row) -> str:
-    return f"{case['name']}: {row['sentence']}; seed {case['seed']}"
-
-
-def _death_row(case: Case) -> Row:
-    return {"sentence": "died", "hard": case["hard"], "oracle": "original", "unjudged": "",
-            "original_error": None, "candidate_error": None}  # fmt: skip
-
-
-def _checked(case: Case, row: Row | None) -> CheckedCase:
-    if row is None or row["unjudged"]:
-        row = {**_death_row(case), "status": "not run"}
-    elif not row["sentence"]:
-        row = {**row, "status": "equal"}
-    else:
-        row = {**row, "status": "differs" if row["hard"] else "behaviour change"}
-    return CheckedCase(
-        name=case["name"], group=case["group"], hard=row["hard"], oracle=row["oracle"],
-        status=row["status"], seed=case["seed"], original_error=row["original_error"],
-        candidate_error=row["candidate_error"],
-    )  # fmt: skip
-
-
-def as_json(launches: Any) -> list[Any]:
-    return list(to_json(launches))

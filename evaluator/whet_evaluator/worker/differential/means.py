@@ -1,0 +1,31 @@
+"""What the suite needs of its worker: children, places, memory of earlier runs, bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from ..orders import Where
+from ..records import Mode
+from ..runner import StageEnd
+from .bank import Bank
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """See the module."""
+
+    run: Callable[..., Awaitable[StageEnd]]
+    """`run(job, where, mode, trusted=...)`: one child."""
+    place: Callable[[str | None], AbstractAsyncContextManager[Where]]
+    """A tree with that text as the unit's; an empty one for None."""
+    bank: Bank
+    mode: Mode
+    basis: str
+    """Digest of the project's files: equal ones make equal runs of the original."""
+    budget_s: float | None
+    """None means the mode's own."""
+    max_cases: int
+    max_bytes: int
+    """Of outputs that one version may write."""
