@@ -159,7 +159,9 @@ class _Subject:
         task = task or self._task
         assert evaluator.facts is not None
         here = Surroundings(facts=evaluator.facts, shipped=evaluator.shipped, whet=version("whet"))
-        recorded = await evaluator.record(task.unit, task.tests, self._on_progress)
+        recorded = await evaluator.record(
+            task.unit, task.tests, self._on_progress, benchmark=task.benchmark
+        )
         search = as_search(task, here, recorded)
         mended, still_red = await self._mended(evaluator, task, recorded)
         require_baseline(search, self._against, mended)
@@ -171,6 +173,7 @@ class _Subject:
                 unit=task.unit, text=self._text, nodes=nodes, launches=recorded.launches if fits else (),
                 seed=zlib.crc32(self._text.encode("utf-8", "replace")),
                 timed=fits and not mended, references=task.references,
+                benchmark=task.benchmark,
                 differences="listed" if mended else fatal_differences(task),
             ),
             self._on_progress,

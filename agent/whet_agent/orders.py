@@ -56,6 +56,7 @@ def build(
         tests=_tests(loaded, root, goal, path, chosen, text, tests),
         to_fix=tests if goal == "fix" else (),
         references=_references(settings.reference, place),
+        benchmark=settings.benchmark,
         target=where,
         arch=where.arch,
         policy=_policy(settings.policy, recording),

@@ -76,5 +76,7 @@ class Task:
     overlay: dict[str, str] = attrs.field(factory=dict)
     references: dict[str, str] = attrs.field(factory=dict)
     """Launchers of the unit to `file.py::function`: what the user trusts to be right."""
+    benchmark: str | None = None
+    """`file.py::function` whose calls are timed instead of the tests'."""
     to_fix: tuple[str, ...] = ()
     """For `fix`: the tests to turn green (files or node ids). Empty: every red one."""

@@ -136,7 +136,7 @@ def _environment_checks(evidence: Evidence, facts: Facts) -> tuple[Check, ...]:
 async def _repeated(
     evaluator: Evaluator, task: Task, best: Best, on_progress: OnProgress
 ) -> tuple[Check, ...]:
-    recorded = await evaluator.record(task.unit, task.tests, on_progress)
+    recorded = await evaluator.record(task.unit, task.tests, on_progress, benchmark=task.benchmark)
     wanted = [t.nodeid for t in best.evidence.tests if t.outcome in ("passed", "xpassed")]
     checks, nodes = _baseline_checks(task, wanted, recorded)
     if not nodes:
@@ -145,6 +145,7 @@ async def _repeated(
         unit=task.unit, text=best.text, nodes=nodes, launches=recorded.launches,
         seed=zlib.crc32(f"{best.evidence.run}.verify".encode()), timed=task.goal == "optimize",
         differences=fatal_differences(task), references=task.references,
+        benchmark=task.benchmark,
     )  # fmt: skip
     verdict = await evaluator.confirm(candidate, on_progress)
     return (*checks, *verdict_checks(best.evidence, recorded, verdict))

@@ -162,7 +162,9 @@ async def _open(start: StartOpen, search: Search, ports: Ports) -> Event:
 
 async def _record(start: StartRecord, search: Search, ports: Ports) -> Event:
     task = search.task
-    recorded = await ports.evaluator.record(task.unit, task.tests, _watcher(start.id, ports))
+    recorded = await ports.evaluator.record(
+        task.unit, task.tests, _watcher(start.id, ports), benchmark=task.benchmark
+    )
     return BaselineRecorded(id=start.id, recorded=recorded, at=ports.clock.now())
 
 
@@ -290,6 +292,7 @@ def _candidate(search: Search, tried: Tried, nodes: tuple[str, ...], seed: str) 
         timed=search.task.goal == "optimize",
         differences=fatal_differences(search.task),
         references=search.task.references,
+        benchmark=search.task.benchmark,
     )
 
 

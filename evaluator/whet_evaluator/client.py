@@ -76,11 +76,16 @@ class WorkerEvaluator:
         )
 
     async def record(
-        self, unit: UnitRef, tests: tuple[str, ...], on_progress: OnProgress
+        self,
+        unit: UnitRef,
+        tests: tuple[str, ...],
+        on_progress: OnProgress,
+        *,
+        benchmark: str | None = None,
     ) -> records.Recorded:
         return await self._ask(
             records.Recorded,
-            lambda id_: protocol.Record(id=id_, unit=unit, tests=tests),
+            lambda id_: protocol.Record(id=id_, unit=unit, tests=tests, benchmark=benchmark),
             on_progress,
         )
 
@@ -125,7 +130,7 @@ class WorkerEvaluator:
                 id=id_, unit=candidate.unit, text=candidate.text, nodes=candidate.nodes,
                 launches=candidate.launches, seed=candidate.seed, fresh=fresh,
                 timed=candidate.timed, differences=candidate.differences,
-                references=dict(candidate.references),
+                references=dict(candidate.references), benchmark=candidate.benchmark,
             ),
             on_progress,
         )  # fmt: skip

@@ -87,6 +87,8 @@ class Candidate:
     """Which differences from the original in generated cases are fatal."""
     references: Mapping[str, str] = field(default_factory=dict)
     """Launcher to `file.py::function`, which the user trusts more than the original."""
+    benchmark: str | None = None
+    """As for `Evaluator.record`; the same function for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,18 @@ class Evaluator(Protocol):
         """Lists the pytest nodes below `tests` (paths or node ids, relative to root)."""
 
     async def record(
-        self, unit: UnitRef, tests: tuple[str, ...], on_progress: OnProgress
+        self,
+        unit: UnitRef,
+        tests: tuple[str, ...],
+        on_progress: OnProgress,
+        *,
+        benchmark: str | None = None,
     ) -> Recorded:
-        """Runs the original under `tests` and records every launch of the unit."""
+        """Runs the original under `tests` and records every launch of the unit.
+
+        `benchmark`, `file.py::function`, is called after them: its calls are then timed
+        instead of theirs.
+        """
 
     async def evaluate(self, candidate: Candidate, on_progress: OnProgress) -> WorkerVerdict:
         """Runs the cascade load, tests, time; the first failure ends it."""

@@ -10,8 +10,9 @@ from whet_evaluator.worker.versions import load_versions
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """`{"<name of the call>": [sum of its outputs, of the original, of the candidate]}`: the
-    first by generated inputs, the others by the two versions that a clock would compare."""
+    """`repeated` is `{"<name of the call>": [sum of its outputs, of the original's, of the
+    candidate's]}`: the first by guarded inputs, the others by the two versions that a clock
+    would compare. `timed` and `not timed` are what it would time of all calls."""
     overlay.install(job)
     interpret.install(job)
     found: dict[str, list[Any]] = {}
@@ -31,7 +32,12 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         for version in (case.original, case.candidate):
             given = case.make(1)
             found[encoded.name_of(call)].append(_total(version(given) or replay.outputs(given)))
-    return found
+    timed = replay.cases(job, versions, "cuda")
+    return {
+        "repeated": found,
+        "timed": [case.name for case in timed.replays],
+        "not timed": timed.not_timed,
+    }
 
 
 def _total(tensors: list[Any]) -> float:

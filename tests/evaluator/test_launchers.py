@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from stage_child import make_job, run_stage
 
+from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.worker import launchers, replay
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 @pytest.fixture(scope="module")
 def recorded(job: dict) -> dict:
-    return run_stage("tests:run", {**job, "nodes": ["test_launchers.py"]})
+    demanded = {"nodes": ["test_launchers.py"], "benchmark": "bench.py::representative"}
+    return run_stage("tests:run", {**job, **demanded})
 
 
 def calls_of(recorded: dict, test: str) -> list[dict]:
@@ -122,16 +124,43 @@ def test_every_call_is_repeated_by_either_version(
     calls = [c for c in recorded["calls"] if c["launcher"] not in {"sevenfold", "eightfold"}]
     changed = {
         **job, "scratch": str(scratch), "output_dir": str(tmp_path / "out"), "calls": calls,
-        "unit_file": str(unit), "original": str(original),
+        "unit_file": str(unit), "original": str(original), "launches": recorded["launches"],
     }  # fmt: skip
-    results = run_stage("tests.evaluator.replaying:run", changed, env={"PYTHONPATH": str(ROOT)})
-    assert results.pop("stdout") == ""
+    answer = run_stage("tests.evaluator.replaying:run", changed, env={"PYTHONPATH": str(ROOT)})
+    results = answer["repeated"]
     assert len(results) == len(calls)
     same = {name for name, (_, a, b) in results.items() if a == b}
     assert {n.partition("[")[0] for n in same} == {"gather_kernel", "tuned_kernel", "map_kernel"}
     for name, (_, a, b) in results.items():
         if name not in same and not name.startswith("apply_to"):
             assert b == pytest.approx(2 * a, rel=0.2), name
+    assert answer["timed"] == [
+        "scale(float32[1000], 0.5)",
+        "Scale.apply(float32[1000], 2.0) with backward",
+        "sixfold(float32[128])",
+    ], "the benchmark's alone"
+    assert answer["not timed"] == []
+
+
+def test_calls_of_the_users_benchmark_are_marked(recorded: dict) -> None:
+    assert recorded["benchmark_error"] is None
+    named = [c for c in recorded["calls"] if c.get("benchmark")]
+    assert [(c["launcher"], c["count"]) for c in named] == [
+        ("scale", 2), ("sixfold", 1), ("Scale.apply", 1)
+    ]  # fmt: skip
+    assert named[2]["backward"]
+    assert not any("bench.py" in launch["nodeid"] for launch in recorded["launches"])
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_benchmark_that_fails_is_named_with_the_cure(project, worker) -> None:
+    project.write("bench.py", "def run():\n    return {}['absent']\n")
+    await worker.open(project.workspace())
+    for name, wrong in (("bench.py::run", "KeyError: 'absent'"), ("no.py::run", "not there")):
+        with pytest.raises(EvaluatorError, match=wrong) as failed:
+            await worker.record(project.unit, ("test_unit.py",), lambda _: None, benchmark=name)
+        assert f"the benchmark {name}" in str(failed.value)
+        assert "setting `benchmark`" in str(failed.value)
 
 
 def test_grids() -> None:

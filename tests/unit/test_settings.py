@@ -203,7 +203,7 @@ def test_even_a_trusted_repository_may_not_name(home: Home, name: str) -> None:
 def test_every_setting_a_project_may_set_is_harmless() -> None:
     allowed = {name for name, row in ROWS.items() if row.project}
     policy = {f"policy.{field.name}" for field in attrs.fields(Policy)}
-    assert allowed == {"arch", "tests", "benchmarks", "reference", "include", "exclude"} | policy
+    assert allowed == {"arch", "tests", "benchmarks", "benchmark", "reference", "include", "exclude"} | policy
 
 
 def test_a_repository_may_only_lower_the_money(home: Home) -> None:

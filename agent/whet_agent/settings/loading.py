@@ -70,6 +70,7 @@ class Settings:
     arch: str | None = None
     tests: tuple[str, ...] = ()
     benchmarks: tuple[str, ...] = ()
+    benchmark: str | None = None
     reference: Mapping[str, str] = attrs.field(factory=dict)
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -164,7 +165,7 @@ def _build(merged: Merged, python: FoundPython) -> Settings:
     values = merged.values
     plain = {
         name: values[name]
-        for name in ("target", "arch", "tests", "benchmarks", "reference", "include", "exclude", "share",
+        for name in ("target", "arch", "tests", "benchmarks", "benchmark", "reference", "include", "exclude", "share",
                      "edits", "max_file_bytes", "max_total_bytes")
         if name in values
     }  # fmt: skip

@@ -167,6 +167,12 @@ _TOP_ROWS: Mapping[str, Row] = {
     ),
     "tests": _row(Inside, "test files or node ids inside the project", project=True),
     "benchmarks": _row(Inside, "benchmark node ids inside the project", project=True),
+    "benchmark": _row(
+        Node,
+        "a function without arguments inside the project, as FILE.py::FUNCTION: what it calls "
+        "is timed",
+        project=True,
+    ),
     "reference": _row(
         dict[Node, Node],
         "a table of launchers and what they should equal, both as FILE::FUNCTION",

@@ -180,7 +180,12 @@ class ScriptedEvaluator:
         return Collected(nodes=tuple(test.nodeid for test in recorded.tests))
 
     async def record(
-        self, unit: UnitRef, tests: tuple[str, ...], on_progress: OnProgress
+        self,
+        unit: UnitRef,
+        tests: tuple[str, ...],
+        on_progress: OnProgress,
+        *,
+        benchmark: str | None = None,
     ) -> Recorded:
         on_progress(Progress("record", "baseline", 0, 1))
         return await self._play(self._recorded)

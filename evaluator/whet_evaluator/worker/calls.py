@@ -48,6 +48,7 @@ class CallRecorder:
         self._unit_file = unit_file
         self._launchers = launchers
         self._nodeid = nodeid
+        self.is_benchmarking = False
         self._depth = 0
         self._grad = True
         self._open: _Record | None = None
@@ -234,6 +235,15 @@ class CallRecorder:
             yield
 
     @contextmanager
+    def benchmarking(self) -> Iterator[None]:
+        """Calls made meanwhile are those that the user wants timed."""
+        self.is_benchmarking = True
+        try:
+            yield
+        finally:
+            self.is_benchmarking = False
+
+    @contextmanager
     def _recorded(self, call: dict[str, Any], launcher: str | None) -> Iterator[_Record]:
         """Notes the call unless it raises: that would be nothing to replay."""
         record = self._open = _Record(call)
@@ -264,6 +274,8 @@ class CallRecorder:
         elif len(self._seen) < MAX_CALLS:
             record.call |= {"nodeid": self._nodeid(), "count": 1}
             self._seen[key] = record
+        if self.is_benchmarking:
+            record.call["benchmark"] = True
         self._last = record
 
 

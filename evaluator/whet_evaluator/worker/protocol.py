@@ -106,6 +106,8 @@ class Record:
     id: int
     unit: UnitRef
     tests: tuple[str, ...]
+    benchmark: str | None = None
+    """A function without arguments, `file.py::function`, whose calls are those to be timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,7 @@ class Evaluate:
     differences: records.Differences = "contract"
     references: dict[str, str] = field(default_factory=dict)
     """What the user trusts instead of the original: launcher to `file.py::function`."""
+    benchmark: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

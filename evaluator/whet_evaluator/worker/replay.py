@@ -44,6 +44,11 @@ def cases(job: dict[str, Any], versions: Versions, device: str) -> Cases:
     found = Cases()
     recorded = job["calls"]
     named = [call for call in recorded if call.get("benchmark")]
+    if job.get("benchmark") and not named:
+        found.not_timed.append(
+            f"the benchmark {job['benchmark']}: it called no launcher of the unit, so the calls of "
+            "the tests were timed instead"
+        )
     seen: set[str] = set()
     for call in named or recorded:
         name = encoded.name_of(call)

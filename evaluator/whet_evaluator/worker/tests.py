@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from . import interpret, limits, overlay, records, report
+from . import benchmark, interpret, limits, overlay, records, report
 from .phases import mark_of
 from .protocol import to_json
 from .record import Recorder
@@ -49,12 +49,14 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     session = _Session(job, recorder)
     status = session.main(job["nodes"])
     mark_of(job)("pytest end")
+    named = benchmark.run(job, recorder) if job.get("benchmark") else {}
     outcomes = [*session.outcomes(), *session.missing(job["nodes"], status)]
     return {
         "outcomes": to_json(outcomes),
         "launches": to_json(recorder.launches()),
         "calls": recorder.calls.json(),
-        "too_slow": session.too_slow,
+        "too_slow": [*session.too_slow, *filter(None, [named.get("too_slow")])],
+        "benchmark_error": named.get("error"),
         "misplaced": overlay.check(job),
         "exit_status": status,
     }
