@@ -44,3 +44,26 @@ def test_equal_lists_share_the_originals_choice(tmp_path: Path, sizes, found):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert ran.stdout.startswith(found)
+
+
+APART = """
+import json, sys
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+import original, candidate
+from whet_evaluator.worker.versions import adopt_tuned, tuned
+original.scale.fn.cache[(7, "torch.float32")] = original.scale.fn.configs[1]
+adopt_tuned(candidate, json.loads(json.dumps(tuned(original))))
+print(candidate.scale.fn.cache.get((7, "torch.float32")))
+"""
+
+
+@pytest.mark.parametrize(("sizes", "found"), [((64, 128), "BLOCK: 128, "), ((64, 256), "None")])
+def test_choices_are_handed_to_another_process(tmp_path: Path, sizes, found):
+    (tmp_path / "original.py").write_text(MODULE.format(sizes=(64, 128)))
+    (tmp_path / "candidate.py").write_text(MODULE.format(sizes=sizes))
+    evaluator = Path(__file__).parents[2] / "evaluator"
+    ran = subprocess.run(
+        [sys.executable, "-c", APART, tmp_path, evaluator],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ran.stdout.startswith(found)

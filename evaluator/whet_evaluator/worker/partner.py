@@ -16,6 +16,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from types import ModuleType
 from typing import IO, Any
 
 from . import importing, overlay, replay
@@ -24,7 +25,7 @@ from .measure import Order, Ready
 from .physics import Compulsory
 from .sampling import Engine, Pilot, Plan, plan
 from .schedule import AGAIN, CANDIDATE, ORIGINAL, Turn
-from .versions import load_original
+from .versions import Versions, adopt_tuned, load_original, tuned
 
 DRAWINGS = 2
 """Fewer than in one process: what the original makes of each travels by file."""
@@ -81,9 +82,12 @@ class Apart:
     """A `measure.Crew`: the candidate here, the original there."""
 
     def __init__(
-        self, clock: Clock, case: replay.Replay, order: Order, partner: Partner, folder: str
-    ) -> None:
+        self, clock: Clock, case: replay.Replay, order: Order, partner: Partner,
+        candidate: ModuleType, folder: str,
+    ) -> None:  # fmt: skip
         self.name = case.name
+        self._candidate = candidate
+        self._theirs: dict[str, Any] = {}
         self._clock = clock
         self._partner = partner
         self._expected = os.path.join(folder, "expected.pt")
@@ -99,11 +103,12 @@ class Apart:
             "begin", name=self.name, seed=order.seed, cache_bytes=order.cache_bytes,
             expected=self._expected,
         )  # fmt: skip
+        adopt_tuned(self._candidate, theirs["tuned"])
         engine = self._engine
         engine.prepare()
         engine.believe(self._clock.load(self._expected))
         os.unlink(self._expected)
-        pilots = [Pilot(**theirs), engine.pilot()]
+        pilots = [Pilot(**theirs["pilot"]), engine.pilot()]
         chosen = plan(pilots, order.cache_bytes)
         adopted = self._partner.ask("adopt", plan=dataclasses.asdict(chosen))
         engine.adopt(chosen)
@@ -136,14 +141,15 @@ class Apart:
 
     def after_us(self) -> dict[int, float]:
         """See `measure.Crew`."""
-        theirs = {int(k): v for k, v in self._partner.ask("end")["after_us"].items()}
+        self._theirs = self._partner.ask("end")
+        theirs = {int(k): v for k, v in self._theirs["after_us"].items()}
         return {**theirs, **self._engine.after_us()}
 
     def n_late(self) -> int:
-        return self._engine.n_late
+        return self._engine.n_late + int(self._theirs.get("n_late", 0))
 
     def notes(self) -> list[str]:
-        return self._engine.notes
+        return list(dict.fromkeys([*self._theirs.get("notes", ()), *self._engine.notes]))
 
 
 class _Original:
@@ -154,16 +160,19 @@ class _Original:
         self._clock = clock
         self._cases: dict[str, replay.Replay] = {}
         self._engine: Any = None
+        self._versions: Versions | None = None
 
     def load(self) -> list[str]:
         overlay.install(self._job)
-        versions = load_original(self._job)
+        self._versions = load_original(self._job)
         self._clock.open()
-        found = replay.cases(self._job, versions, "cuda")
+        found = replay.cases(self._job, self._versions, "cuda")
         self._cases = {case.name: case for case in found.replays}
         return list(self._cases)
 
     def begin(self, *, name: str, seed: int, cache_bytes: int, expected: str) -> Any:
+        assert self._versions is not None, "load() comes first"
+        self._release()
         case = self._cases[name]
         runs = {ORIGINAL: case.original, AGAIN: case.original}
         self._engine = Engine(
@@ -171,7 +180,8 @@ class _Original:
         )
         self._engine.prepare()
         self._clock.save(self._engine.expect(ORIGINAL), expected)
-        return dataclasses.asdict(self._engine.pilot())
+        pilot = dataclasses.asdict(self._engine.pilot())
+        return {"pilot": pilot, "tuned": tuned(self._versions.original)}
 
     def adopt(self, *, plan: dict[str, Any]) -> Any:
         self._engine.adopt(Plan(**plan))
@@ -195,9 +205,15 @@ class _Original:
         return float(us)
 
     def end(self) -> Any:
-        after_us = self._engine.after_us()
+        engine = self._engine
+        found = {"after_us": engine.after_us(), "n_late": engine.n_late, "notes": engine.notes}
+        self._release()
+        return found
+
+    def _release(self) -> None:
+        """Gives the memory of the last case back: the candidate's process needs it too."""
         self._engine = None
-        return {"after_us": after_us}
+        self._clock.torch.cuda.empty_cache()
 
 
 def _serve(job: dict[str, Any], clock: Clock, requests: int, answers: int) -> None:

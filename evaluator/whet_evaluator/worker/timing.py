@@ -16,7 +16,7 @@ from .partner import Apart, Partner
 from .protocol import to_json
 from .records import Case
 from .sampling import CheatedError, DiffersError
-from .versions import load_versions
+from .versions import Versions, load_versions
 
 DEADLINE_SHARE = 0.5
 
@@ -70,12 +70,12 @@ class _Stage:
         found = replay.cases(self._job, versions, "cuda")
         self._not_timed += found.not_timed
         for number, case in enumerate(found.replays):
-            self._time(case, number, len(found.replays), apart=versions.registers)
+            self._time(case, number, len(found.replays), versions)
             if self._cheated is not None:
                 break
         return self._answer()
 
-    def _time(self, case: replay.Replay, number: int, n_cases: int, *, apart: bool) -> None:
+    def _time(self, case: replay.Replay, number: int, n_cases: int, versions: Versions) -> None:
         """Times one of `n_cases`; what goes wrong is noted, not raised."""
 
         def on_round(done: int, total: int) -> None:
@@ -93,7 +93,8 @@ class _Stage:
             may_go_on=lambda seconds: self._may_go_on(seconds, n_cases - number),
         )
         try:
-            self._timed.append(measure(self._clock, self._crew(case, order, apart=apart), order))
+            crew = self._crew(case, order, versions)
+            self._timed.append(measure(self._clock, crew, order))
         except DiffersError as difference:
             self._differs.append(f"{case.name}: {difference}")
         except CheatedError as cheat:
@@ -103,9 +104,10 @@ class _Stage:
             self._not_timed.append(f"{case.name}: {reason}")
         self._torch.cuda.empty_cache()
 
-    def _crew(self, case: replay.Replay, order: Order, *, apart: bool) -> Crew:
-        if apart:
-            return Apart(self._clock, case, order, self._partner, self._job["output_dir"])
+    def _crew(self, case: replay.Replay, order: Order, versions: Versions) -> Crew:
+        if versions.registers:
+            folder = self._job["output_dir"]
+            return Apart(self._clock, case, order, self._partner, versions.candidate, folder)
         return Together(self._clock, case, order)
 
     def _may_go_on(self, seconds: float, n_left: int) -> bool:
@@ -121,6 +123,7 @@ class _Stage:
         if self._vitals.are_readable:
             low, high = min(self._vitals.sm_mhz), max(self._vitals.sm_mhz)
             environment["clocks between rounds"] = f"{low} to {high} MHz"
+            environment["processes seen on the device"] = str(self._vitals.n_processes)
         cheated = self._cheated
         return {
             "cases": to_json(self._timed),

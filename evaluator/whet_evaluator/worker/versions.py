@@ -9,6 +9,8 @@ in another process, under the name that the candidate has in this one.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -109,6 +111,31 @@ def share_tuning(original: ModuleType, candidate: ModuleType) -> None:
             other.cache = tuned.cache
 
 
+def tuned(module: ModuleType) -> dict[str, Any]:
+    """What the module's autotuners have chosen so far, as JSON for another process."""
+    return {
+        name: {
+            "choices": _choices(tuner),
+            "chosen": [
+                [repr(key), tuner.configs.index(kept)]
+                for key, kept in tuner.cache.items()
+                if kept in tuner.configs
+            ],
+        }
+        for name, tuner in _tuners(module).items()
+    }
+
+
+def adopt_tuned(module: ModuleType, found: dict[str, Any]) -> None:
+    """`share_tuning` from another process: what it had `tuned`."""
+    for name, tuner in _tuners(module).items():
+        theirs = found.get(name)
+        if theirs is not None and theirs["choices"] == _choices(tuner):
+            for key, index in theirs["chosen"]:
+                with contextlib.suppress(ValueError):  # a key of more than plain values
+                    tuner.cache[ast.literal_eval(key)] = tuner.configs[index]
+
+
 def _tuners(module: ModuleType) -> dict[str, Any]:
     """Triton's `Autotuner` objects by name, also under heuristics and other wrappers."""
     found = {}
@@ -122,8 +149,8 @@ def _tuners(module: ModuleType) -> dict[str, Any]:
     return found
 
 
-def _choices(tuner: Any) -> tuple[list[str], list[str]]:
-    return [str(config) for config in tuner.configs], [str(key) for key in tuner.keys]
+def _choices(tuner: Any) -> list[list[str]]:
+    return [[str(config) for config in tuner.configs], [str(key) for key in tuner.keys]]
 
 
 def _watch_registrations(registered: list[str]) -> None:

@@ -48,6 +48,11 @@ class Vitals:
     def are_readable(self) -> bool:
         return bool(self.sm_mhz)
 
+    @property
+    def n_processes(self) -> int:
+        """Seen on the device so far, this one included where the driver tells of it."""
+        return len(self._known or ())
+
     def disturbance(self) -> str | None:
         """What is wrong now, in a few words. Processes seen at the first question are taken
         for granted: one of them is this one, and who else waits is not known by its id."""
