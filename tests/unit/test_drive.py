@@ -7,6 +7,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -117,6 +118,16 @@ async def test_a_leader_that_fresh_evaluation_does_not_bear_out_is_not_offered(t
     )
     assert search.candidates[finished(events).best].text == "good"
     assert [candidate.text for candidate in evaluator.confirmed] == ["better", "good"]
+
+
+async def test_the_users_benchmark_is_recorded_and_timed(tmp_path):
+    evaluator = ScriptedEvaluator({"good": counted_verdict(500)})
+    task = attrs.evolve(world.task(iterations=1), benchmark="bench.py::run")
+    model = ScriptedModel([world.fence("good")])
+    await world.run(tmp_path, task, model=model, evaluator=evaluator)
+    assert evaluator.benchmarks == ["bench.py::run"]
+    asked = [*evaluator.judged, *evaluator.confirmed]
+    assert [candidate.benchmark for candidate in asked] == ["bench.py::run"] * 2
 
 
 async def test_less_traffic_with_new_spills_is_not_offered(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
+from whet_agent import orders
 from whet_agent.settings import trust
 from whet_agent.settings.keys import KeyUnavailable, load_key
 from whet_agent.settings.loading import Loaded, UnknownTargetError, load_settings
@@ -203,7 +204,28 @@ def test_even_a_trusted_repository_may_not_name(home: Home, name: str) -> None:
 def test_every_setting_a_project_may_set_is_harmless() -> None:
     allowed = {name for name, row in ROWS.items() if row.project}
     policy = {f"policy.{field.name}" for field in attrs.fields(Policy)}
-    assert allowed == {"arch", "tests", "benchmarks", "benchmark", "reference", "include", "exclude"} | policy
+    files = {"tests", "benchmarks", "benchmark", "reference", "include", "exclude"}
+    assert allowed == {"arch"} | files | policy
+
+
+def test_a_project_names_its_benchmark_and_what_it_trusts(home: Home) -> None:
+    home.project(
+        '[tool.whet]\ntests = ["test_k.py"]\nbenchmark = "bench.py::run"\n'
+        '[tool.whet.reference]\n"k.py::f" = "truth.py::g"\n"other.py::f" = "truth.py::h"'
+    )
+    kernel = home.root / "k.py"
+    kernel.write_text("import triton\n@triton.jit\ndef k(x):\n    pass\ndef f(x):\n    k[1](x)\n")
+    task = orders.build(
+        home.load(flags={"trust": True}), home.root, "optimize", kernel, "k",
+        text=None, tests=(), overlay={}, target=None, recording=None,
+    )  # fmt: skip
+    assert task.benchmark == "bench.py::run"
+    assert task.references == {"f": "truth.py::g"}
+    for bad in ("bench.py", "../bench.py::run", "bench.txt::run"):
+        home.project(f'[tool.whet]\nbenchmark = "{bad}"')
+        loaded = home.load(flags={"trust": True})
+        assert loaded.settings.benchmark is None
+        assert "benchmark" in str(loaded.problems)
 
 
 def test_a_repository_may_only_lower_the_money(home: Home) -> None:

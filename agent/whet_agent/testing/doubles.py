@@ -142,7 +142,8 @@ class ScriptedModel:
 
 
 class ScriptedEvaluator:
-    """Judges by script. `judged` and `confirmed` are the candidates it was given.
+    """Judges by script. `judged` and `confirmed` are the candidates it was given, `benchmarks`
+    the functions that `record` was told to time.
 
     `confirmations` None: a fresh evaluation says what the first one said. A scripted
     `EvaluatorError` is raised. What no key matches is judged `default`.
@@ -161,6 +162,7 @@ class ScriptedEvaluator:
     ) -> None:
         self.workspaces: list[Workspace] = []
         self.judged: list[Candidate] = []
+        self.benchmarks: list[str | None] = []
         self.confirmed: list[Candidate] = []
         self.closed = False
         self.shipped = shipped or Shipped()
@@ -187,6 +189,7 @@ class ScriptedEvaluator:
         *,
         benchmark: str | None = None,
     ) -> Recorded:
+        self.benchmarks.append(benchmark)
         on_progress(Progress("record", "baseline", 0, 1))
         return await self._play(self._recorded)
 
