@@ -32,6 +32,7 @@ class Prepared:
     def __init__(self, torch: Any, case: dict[str, Any], device: str, *, shifted: bool) -> None:
         self._torch = torch
         self._device = device
+        self.with_backward = bool(case["call"].get("backward"))
         self._inputs = inputs.build(case, device, pointer_shift=shifted)
 
     @property
@@ -117,6 +118,8 @@ class Execution:
 
     def _gradients(self, made: list[Any]) -> list[Any]:
         torch = self._torch
+        if not self._prepared.with_backward:  # what the tests never ran may not exist
+            return []
         wanted = [t for t in self._prepared.tensors if t.requires_grad and t.is_leaf]
         made = [tensor for tensor in made if tensor.requires_grad]
         if not made or not wanted:

@@ -10,7 +10,7 @@ from . import dimensions, encoded
 if TYPE_CHECKING:
     from .suite import Suite
 
-BUDGET_S = 4.0
+SHARE_OF_BUDGET = 0.25
 MAX_VARIANTS = 12
 _ROUNDS = 2
 _SMALL = (1, 2, 3, 5, 8, 16, 17)
@@ -26,7 +26,7 @@ async def smallest(suite: Suite, failing: list[Found]) -> list[Found]:
         return [best]
     for number in range(_ROUNDS):
         variants = shrunk(best[0], f"m{number}")
-        still = await suite.retried(variants, BUDGET_S) if variants else []
+        still = await suite.retried(variants, SHARE_OF_BUDGET * suite.budget_s) if variants else []
         if not still:
             break
         best = min(still, key=lambda found: _weight(found[0]))
