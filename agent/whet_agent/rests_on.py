@@ -141,7 +141,8 @@ def _new_files(role: str, then: Mapping[str, str], now: Mapping[str, str]) -> li
 def _helper_checks(
     evidence: Evidence, sources: Mapping[str, str], reachable: frozenset[str]
 ) -> list[Check]:
-    """Modules that tests or kernel import count; others are mentioned, in one line."""
+    """What tests, kernel, references or benchmark are or import counts; other sources are
+    mentioned, in one line."""
     then = evidence.hashes.helpers
     differing = sorted(path for path, sha in then.items() if sources.get(path) != sha)
     counted = [path for path in differing if path in reachable]

@@ -103,7 +103,9 @@ def _hash_checks(task: Task, best: Best, now: Shipped) -> tuple[Check, ...]:
     except (OSError, ValueError):
         text = None
     hashes = best.evidence.hashes
-    starts = (task.unit.path, *hashes.tests, *hashes.configuration)
+    named = (*task.references.values(), *([task.benchmark] if task.benchmark else []))
+    files = (name.partition("::")[0] for name in named)
+    starts = (task.unit.path, *hashes.tests, *hashes.configuration, *files)
     return hash_checks(best.evidence, text, now.sources, now.data_digest, reached(root, starts))
 
 
