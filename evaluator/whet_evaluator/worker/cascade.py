@@ -6,6 +6,7 @@ The first failure ends a cascade, as a verdict. What is not the candidate's faul
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -102,19 +103,18 @@ class Work:
     async def _evaluate(self, request: Evaluate) -> WorkerVerdict:
         self._fresh = request.fresh
         async with self._place(request.unit, request.text) as where:
-            loaded = await self._load(request.launches, where)
-            if not isinstance(loaded, dict):
-                return loaded
-            tested = await self._tests(request, where)
-            if not isinstance(tested, dict):
-                return tested
+            passed = await self._load_and_test(request, where)
+            if not isinstance(passed, tuple):
+                return passed
+            loaded, tested = passed
             launches = answers.launches(tested)
             if answers.specialisations(launches) != answers.specialisations(request.launches):
                 # The candidate launches other specialisations than the original did:
                 # these are the ones its users would run, so these must compile.
-                loaded = await self._load(launches, where)
-                if not isinstance(loaded, dict):
-                    return loaded
+                loaded_anew = await self._load(launches, where)
+                if not isinstance(loaded_anew, dict):
+                    return loaded_anew
+                loaded = loaded_anew
             differed = await self._differ(request, where, tested)
             if not (differed is None or isinstance(differed, records.Differential)):
                 return differed
@@ -130,6 +130,29 @@ class Work:
         )
 
     # ---- stages of the cascade: their answer, or the verdict that ends it -------------
+
+    async def _load_and_test(
+        self, request: Evaluate, where: Where
+    ) -> tuple[dict[str, Any], dict[str, Any]] | WorkerVerdict:
+        """Side by side on the interpreter, where they share nothing. On a device one after
+        the other: the tests find in the candidate's cache what loading has compiled. So do
+        fresh processes, whose imports alone fill the cores."""
+        in_turn = self._mode == "device" or request.fresh
+        loading = asyncio.ensure_future(self._load(request.launches, where))
+        try:
+            if in_turn and not isinstance(loaded := await loading, dict):
+                return loaded
+            testing = asyncio.ensure_future(self._tests(request, where))
+            try:
+                loaded = await loading
+                if not isinstance(loaded, dict):
+                    return loaded
+                tested = await testing
+            finally:
+                await _ended(testing)
+        finally:
+            await _ended(loading)
+        return (loaded, tested) if isinstance(tested, dict) else tested
 
     async def _load(
         self, launches: tuple[Launch, ...], where: Where
@@ -318,3 +341,9 @@ class Work:
         ):
             if version is None:
                 raise WorkspaceError(f"no {name}", answers.missing_package(name, facts))
+
+
+async def _ended(task: asyncio.Future[Any]) -> None:
+    """Cancels the task unless it is done, and waits until its child is gone."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
