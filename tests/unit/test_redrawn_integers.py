@@ -55,3 +55,18 @@ def test_ends_of_blocks_and_scalars_are_drawn():
     made = redrawn(values, 222, blocks=(128,))
     assert made is not None
     assert {127, 128, 129, 221, 222, 223} & set(made)
+
+
+@pytest.mark.parametrize(
+    ("new_size", "expected"), [(300, [0, 299, 146]), (25, [0, 24, 24]), (50, [0, 49, 24])]
+)
+def test_indices_reach_the_end_of_a_larger_table(new_size, expected):
+    (old,) = encoded.tensors(call([0, 49, 24])).values()
+    new = dict(old)
+    indices.adapt(old, new, [(50, new_size)])
+    assert new["values"] == expected
+    large = {**old, "range": [0, 49]}
+    del large["values"]
+    made = dict(large)
+    indices.adapt(large, made, [(50, new_size)])
+    assert made["range"] == [0, new_size - 1]

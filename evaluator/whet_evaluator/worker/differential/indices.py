@@ -29,7 +29,8 @@ def adapt(old: dict[str, Any], new: dict[str, Any], moved: Sequence[tuple[int, i
         low, high = old["range"]
         bound = _bound(high, moved) if low >= min(_PADDING) else None
         if bound is not None:
-            new["range"] = [min(low, bound - 1), min(high, bound - 1)]
+            end = bound[1] - 1
+            new["range"] = [min(low, end), max(_moved_index(high, *bound), min(high, end))]
 
 
 def redrawn(call: encoded.Call, blocks: Sequence[int]) -> encoded.Call | None:
@@ -102,19 +103,27 @@ def _values(
             return _permutation(values, count)
     kept = _cropped(values, old["shape"], new["shape"])
     bound = _bound(max(values), moved) if is_index(old) else None
-    return kept if bound is None else [v % bound if v >= 0 else v for v in kept]
+    return kept if bound is None else [_moved_index(v, *bound) if v >= 0 else v for v in kept]
 
 
-def _bound(high: int, moved: Sequence[tuple[int, int]]) -> int | None:
-    """The new size of the dimension that indices up to `high` lead into, None if unmoved.
+def _moved_index(index: int, old: int, new: int) -> int:
+    """Wrapped into a smaller dimension; spread over a larger one, as far as its end."""
+    return index % new if new <= old else index * (new - 1) // max(1, old - 1)
+
+
+def _bound(high: int, moved: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """Old and new size of the dimension that indices up to `high` lead into, None if unmoved.
 
     It is the smallest that they would nearly fill; failing that, any that would hold them.
     """
     holding = sorted((old, new) for old, new in moved if old > high)
-    filled = [new for old, new in holding if 2 * (high + 1) > old]
+    filled = [(old, max(1, new)) for old, new in holding if 2 * (high + 1) > old]
     if filled:
-        return max(1, filled[0])
-    return max(1, min(new for _, new in holding)) if holding else None
+        return filled[0]
+    if not holding:
+        return None
+    smallest = max(1, min(new for _, new in holding))
+    return max(smallest, high + 1), smallest
 
 
 def _spread(count: int, end: int) -> list[int]:
