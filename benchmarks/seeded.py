@@ -131,7 +131,9 @@ def _name(one: BugFound | RewriteJudged) -> str:
 
 
 def _bug_row(one: BugFound) -> str:
-    listed = f"listed: {one.as_change}" if one.as_change else "**not found**"
+    excuse = one.bug.device_only or one.bug.beyond
+    missed = f"**not found**{f': {excuse}' if excuse else ''}"
+    listed = f"listed: {one.as_change}" if one.as_change else missed
     cases = one.by_cases or listed
     return f"| {one.bug.name} | {one.bug.kind} | {one.by_tests or 'green'} | {_cell(cases)} |"
 

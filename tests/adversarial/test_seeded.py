@@ -50,6 +50,6 @@ async def test_every_bug_is_found_and_every_rewrite_accepted(tables):
     bugs = [one for one in judged if isinstance(one, BugFound)]
     rewrites = [one for one in judged if isinstance(one, RewriteJudged)]
     assert (len(bugs), len(rewrites)) == (len(BUGS), len(REWRITES))
-    missed = [one.bug.name for one in bugs if not one.is_found and not one.bug.device_only]
-    assert missed == []
+    missed = {one.bug.name for one in bugs if not one.is_found}
+    assert missed <= {bug.name for bug in BUGS if bug.device_only or bug.beyond}
     assert {one.rewrite.name: one.rejected for one in rewrites if one.rejected} == {}

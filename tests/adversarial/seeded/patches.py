@@ -62,6 +62,8 @@ class Bug:
     """How real kernels come to have it."""
     device_only: str = ""
     """Why the interpreter cannot show it, or empty where it can."""
+    beyond: str = ""
+    """What no recorded call says, so that generated cases cannot ask for it; or empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
