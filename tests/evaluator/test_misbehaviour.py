@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -193,3 +194,36 @@ async def test_forged_result_lines_are_not_believed(project, worker):
     )
     verdict = await project.judge(worker, text)
     assert isinstance(verdict, records.Crashed), verdict
+
+
+async def test_forking_without_end(project, worker):
+    """Ended as one: each on its own would have forked again before its turn to be killed."""
+    facts = await worker.open(project.workspace())
+    if facts.isolation != "strong":
+        pytest.skip(f"only a pid namespace ends a fork bomb: {facts.isolation_detail}")
+    text = (
+        "import os\ndef value():\n    for _ in range(100_000):\n"
+        "        try:\n            os.fork()\n        except OSError:\n            pass\n"
+    )
+    verdict = await project.judge(worker, text, processes=32, stage_s=60.0)
+    assert isinstance(verdict, records.Exceeded), verdict
+    assert verdict.what.startswith(("processes: ", "memory: "))
+    after = await project.judge(worker, project.original)
+    assert isinstance(after, records.Correct)
+
+
+async def test_shared_memory_and_semaphores_go_with_their_candidate(project, worker):
+    facts = await worker.open(project.workspace())
+    if facts.isolation != "strong":
+        pytest.skip(f"shared memory is the host's: {facts.isolation_detail}")
+    size = 1052672 + os.getpid() % 1000 * 4096  # of nobody else's segment, presumably
+    text = (
+        "import ctypes\ndef value():\n    libc = ctypes.CDLL(None)\n"
+        f"    assert libc.shmget(0, {size}, 0o1600) >= 0\n"
+        "    open('/dev/shm/whet-left', 'wb').write(bytes(1 << 20))\n    return 1\n"
+    )
+    verdict = await project.judge(worker, text)
+    assert isinstance(verdict, records.Correct), verdict
+    assert not Path("/dev/shm/whet-left").exists()  # noqa: ASYNC240 - nothing else runs here
+    segments = Path("/proc/sysvipc/shm").read_text()  # noqa: ASYNC240
+    assert str(size) not in segments.split()

@@ -72,7 +72,10 @@ def guard(
     watch = _Watch(order, child, descriptors.stdout, descriptors.stderr)
     os.close(descriptors.result)
     ended = _watch_to_the_end(watch, control)
-    ended["wedged"] = not _end_tree(graceful=ended["ended"] not in ("exit", "exceeded"))
+    ended["wedged"] = not _end_tree(
+        graceful=ended["ended"] not in ("exit", "exceeded"),
+        all_in_sight=order["isolation"]["namespaces"] and me == 1,
+    )
     _say(control, ended)
     os._exit(0)
 
@@ -170,14 +173,18 @@ def _watch_to_the_end(watch: _Watch, control: socket.socket) -> dict[str, Any]:
             return {"ended": "exceeded", "status": None, "what": what}
 
 
-def _end_tree(*, graceful: bool) -> bool:
-    """Ends everything below this process. False if something outlives SIGKILL."""
+def _end_tree(*, graceful: bool, all_in_sight: bool = False) -> bool:
+    """Ends everything below this process. False if something outlives SIGKILL.
+    `all_in_sight`: this is the first process of a pid namespace, which holds just its tree.
+    """
     if graceful:
         for pid in descendants(os.getpid()):
             _signal(pid, signal.SIGTERM)
         _wait_until_alone(time.monotonic() + _GRACE_S)
     deadline = time.monotonic() + _WEDGED_S
     while True:
+        if all_in_sight:
+            _signal(-1, signal.SIGKILL)  # all but process 1, which is us: no fork gets away
         for pid in descendants(os.getpid()):
             _signal(pid, signal.SIGKILL)
         if _wait_until_alone(min(deadline, time.monotonic() + 0.2)):
