@@ -214,7 +214,7 @@ _AT_LEAST: Mapping[str, float] = {
     "early_stop": 1.0,
     "stage_s": 1, "tests_budget_s": 1, "differential_s": 0,
     "differential_cases": 0, "memory_bytes": 1 << 20, "disk_bytes": 1 << 20,
-    "output_bytes": 1 << 10,
+    "output_bytes": 1 << 10, "processes": 1,
 }  # fmt: skip
 _AT_MOST: Mapping[str, float] = {"temperature": 2.0, "trajectories": 64, "iterations": 100_000}
 
