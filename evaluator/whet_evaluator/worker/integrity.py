@@ -18,10 +18,12 @@ allowed. This explains and hardens; outputs are judged in another process all th
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -100,6 +102,8 @@ class Watch:
 
     def install(self) -> None:
         """From now on until the process ends."""
+        if sys.version_info < (3, 12):
+            _announce_threads()
         sys.addaudithook(self._heard)
 
     def is_unit(self, path: str) -> bool:
@@ -156,9 +160,28 @@ def _is_transparent(file: str, *, through_library: bool) -> bool:
     module does while it is imported is its own."""
     if "importlib" in file:
         return False
+    if file == _OWN_FILE:
+        return True
     if not through_library:
         return file.startswith(_STDLIB) and os.path.basename(file) in {"inspect.py", "traceback.py"}
+    if file.startswith("<frozen "):
+        return True
     return file.startswith(_STDLIB) and "site-packages" not in file
+
+
+def _announce_threads() -> None:
+    """Python before 3.12 starts threads without an audit event."""
+    start = _thread.start_new_thread
+
+    def announced(*args: Any, **kwargs: Any) -> int:
+        sys.audit("_thread.start_new_thread", *args[:1])
+        return start(*args, **kwargs)
+
+    _thread.start_new_thread = announced
+    threading._start_new_thread = announced  # type: ignore[attr-defined]
+
+
+_OWN_FILE = _announce_threads.__code__.co_filename
 
 
 def _matters(event: str, arguments: tuple[Any, ...]) -> bool:

@@ -122,9 +122,9 @@ CHEATS = (
         where="proof",
         found=("Cheated",),
         text=_at_import(
-            "for _kind in {type(triton.jit(lambda: None)), *type(triton.jit(lambda: None)).__mro__}:\n"
-            "    if hasattr(_kind, 'run'):\n"
-            "        _kind.run = lambda self, *a, **k: None\n"
+            "import triton.runtime.interpreter\nimport triton.runtime.jit\n"
+            "triton.runtime.jit.JITFunction.run = lambda self, *a, **k: None\n"
+            "triton.runtime.interpreter.InterpretedFunction.run = lambda self, *a, **k: None\n"
         ),
     ),
     Cheat(
