@@ -16,10 +16,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PROJECT = Path(__file__).parent / "projects" / "kinds"
 LAUNCHERS = (
     "scale_in_place", "histogram", "total", "dropout", "gather_rows", "peaks", "biased",
-    "double_in_place", "masked_bits",
+    "double_in_place", "masked_bits", "Square.apply",
 )  # fmt: skip
 TEXT = (PROJECT / "kinds.py").read_text()
-UNIT = UnitRef(path="kinds.py", kernels=(), launchers=LAUNCHERS, text=TEXT)
+UNIT = UnitRef(
+    path="kinds.py", kernels=(), text=TEXT,
+    launchers=(*LAUNCHERS[:-1], "Square.forward", "Square.backward"),
+)  # fmt: skip
 SEED = 7
 
 BUGS = {
@@ -32,6 +35,7 @@ BUGS = {
     "optional arguments": ("        x += tl.load(bias_ptr", "        x -= tl.load(bias_ptr"),
     "autotuned, in place": ("mask=mask) * 2, mask", "mask=mask) * 3, mask"),
     "integers": (">> 1) & 7", ">> 1) & 1"),
+    "gradients": ("2 * x * grad", "x * grad"),
 }
 """By kind of kernel: an edit that breaks the launcher of that kind, and no other."""
 
@@ -39,7 +43,7 @@ BUGS = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def judge(worker):
     """Judges an edit of the unit by the generated cases alone."""
-    limits = Limits(differential_cases=11, differential_s=120.0)
+    limits = Limits(differential_cases=13, differential_s=120.0)
     await worker.open(Workspace(root=PROJECT, limits=limits))
     recorded = await worker.record(UNIT, ("test_kinds.py",), lambda progress: None)
     assert [test.outcome for test in recorded.tests] == ["passed"]
@@ -89,7 +93,11 @@ async def test_a_bug_in_each_kind_of_kernel_is_found_and_made_small(judge, kinds
 async def test_where_the_original_is_wrong_differences_are_listed(judge):
     verdict = await judge(BUGS["integers"], differences="listed")
     assert isinstance(verdict, Correct)
-    assert any("masked_bits" in change for change in verdict.differential.behaviour_changes)
+    changes = verdict.differential.behaviour_changes
+    assert changes
+    assert all(change.startswith("masked_bits") for change in changes)
+    listed = [one for one in verdict.differential.cases if one.status == "behaviour change"]
+    assert len(listed) == len(changes)
 
 
 async def test_a_reference_decides_where_the_user_names_one(judge):

@@ -82,9 +82,9 @@ class Comparison:
                 return f"returns {run.structure}, where the original returns {expected.structure}"
             for got, want in zip(run.outputs, expected.outputs):
                 if (got.dtype, got.shape, got.type) != (want.dtype, want.shape, want.type):
-                    return f"{want.role} is {_form(got)}, where the original's is {_form(want)}"
+                    return f"{want.role} is {elements.form(got)}, where the original's is {elements.form(want)}"
                 if got.shares != want.shares:
-                    return f"{want.role} {_sharing(got)}, where the original's {_sharing(want)}"
+                    return f"{want.role} {elements.sharing(got)}, where the original's {elements.sharing(want)}"
             if len(run.outputs) != len(expected.outputs):
                 roles = {o.role for o in run.outputs} ^ {o.role for o in expected.outputs}
                 return f"only one version makes {', '.join(sorted(roles))}"
@@ -277,15 +277,6 @@ class Comparison:
                 at = elements.at(want.role, stale, got.data, want.data, "the original's value")
                 return f"the same tensors with new values give the old results: {at}"
         return ""
-
-
-def _form(output: Output) -> str:
-    shape = "x".join(str(n) for n in output.shape) or "scalar"
-    return f"a {output.type} {output.dtype}[{shape}]"
-
-
-def _sharing(output: Output) -> str:
-    return "has its own memory" if output.shares is None else f"lies in input {output.shares}"
 
 
 def _named(oracle: str) -> str:

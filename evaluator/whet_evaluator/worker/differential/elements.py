@@ -76,6 +76,17 @@ def _nearly(a: Any, b: Any) -> bool:
         return False
 
 
+def form(output: Output) -> str:
+    """`a Tensor float32[16x40]`."""
+    shape = "x".join(str(n) for n in output.shape) or "scalar"
+    return f"a {output.type} {output.dtype}[{shape}]"
+
+
+def sharing(output: Output) -> str:
+    """In whose memory an output lies."""
+    return "has its own memory" if output.shares is None else f"lies in input {output.shares}"
+
+
 def _first(wrong: Any) -> list[int]:
     return [int(i) for i in wrong.nonzero()[0]]
 

@@ -31,7 +31,6 @@ class Prepared:
 
     def __init__(self, torch: Any, case: dict[str, Any], device: str, *, shifted: bool) -> None:
         self._torch = torch
-        self._device = device
         self.with_backward = bool(case["call"].get("backward"))
         self._inputs = inputs.build(case, device, pointer_shift=shifted)
 

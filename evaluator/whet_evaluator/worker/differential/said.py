@@ -39,13 +39,14 @@ def death_row(case: Case) -> Row:
             "original_error": None, "candidate_error": None}  # fmt: skip
 
 
-def checked(case: Case, row: Row | None) -> CheckedCase:
+def checked(case: Case, row: Row | None, *, fatal: bool) -> CheckedCase:
+    """`fatal`: whether a difference in this case ends the candidate. No row: it was not run."""
     if row is None or row["unjudged"]:
         row = {**death_row(case), "status": "not run"}
     elif not row["sentence"]:
         row = {**row, "status": "equal"}
     else:
-        row = {**row, "status": "differs" if row["hard"] else "behaviour change"}
+        row = {**row, "status": "differs" if fatal else "behaviour change"}
     return CheckedCase(
         name=case["name"], group=case["group"], hard=row["hard"], oracle=row["oracle"],
         status=row["status"], seed=case["seed"], original_error=row["original_error"],

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Union
 
-from .. import records
+from .. import records, replay
 from ..orders import Where
 from ..protocol import DIFFERENTIAL_S, Evaluate
 from ..records import Differential, Mode, WorkerVerdict
@@ -57,6 +57,7 @@ class Suite:
         self, calls: list[Any], launches: list[Any], launched: list[Any]
     ) -> Verdict | None:
         """`launches` are the original's, `launched` the candidate's. None: nothing to check."""
+        self.not_covered += replay.not_recorded(launches, calls)
         blocks = cases.blocks_of(launches, launched)
         made = cases.generate(calls, launches, seed=self.seed, blocks=blocks)
         left_out = len(made) - self._means.max_cases
@@ -191,7 +192,7 @@ class Suite:
         if isinstance(verdict, records.Crashed):
             sentence = f"{case['name']}: {self.deaths[case['id']]}; seed {case['seed']}"
             return records.Differs(
-                cases=(sentence,), found=(said.checked(case, said.death_row(case)),)
+                cases=(sentence,), found=(said.checked(case, said.death_row(case), fatal=True),)
             )
         return verdict
 
@@ -244,7 +245,7 @@ class Suite:
             shown = said.one_of_each([*smaller, *(pair for pair in fatal if pair not in smaller)])
             return records.Differs(
                 cases=tuple(said.sentence(case, row) for case, row in shown),
-                found=tuple(said.checked(case, row) for case, row in shown),
+                found=tuple(said.checked(case, row, fatal=True) for case, row in shown),
             )
         return self._differential(made, rows)
 
@@ -258,7 +259,7 @@ class Suite:
 
     def _differential(self, made: list[Case], rows: list[tuple[Case, Row]]) -> Differential:
         known = {case["id"]: row for case, row in rows}
-        checked = tuple(said.checked(case, known.get(case["id"])) for case in made)
+        checked = tuple(said.checked(case, known.get(case["id"]), fatal=False) for case in made)
         changes = [said.sentence(case, row) for case, row in rows if row["sentence"]]
         names = {case["id"]: case["name"] for case in made}
         changes += [

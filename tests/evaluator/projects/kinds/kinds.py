@@ -135,3 +135,34 @@ def masked_bits(x):
     out = torch.empty(x.numel() + 8, dtype=x.dtype, device=x.device)  # the last 8 are nobody's
     masked_bits_kernel[(triton.cdiv(x.numel(), 16),)](x, out, x.numel(), BLOCK=16)
     return out
+
+
+@triton.jit
+def square_kernel(x_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + offsets, mask=offsets < n)
+    tl.store(out_ptr + offsets, x * x, mask=offsets < n)
+
+
+@triton.jit
+def square_backward_kernel(x_ptr, grad_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + offsets, mask=offsets < n)
+    grad = tl.load(grad_ptr + offsets, mask=offsets < n)
+    tl.store(out_ptr + offsets, 2 * x * grad, mask=offsets < n)
+
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        out = torch.empty_like(x)
+        square_kernel[(triton.cdiv(x.numel(), 16),)](x, out, x.numel(), BLOCK=16)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        out, grad = torch.empty_like(x), grad.contiguous()
+        square_backward_kernel[(triton.cdiv(x.numel(), 16),)](x, grad, out, x.numel(), BLOCK=16)
+        return out

@@ -20,3 +20,6 @@ def test_each_runs():
     kinds.double_in_place(doubled)
     assert torch.equal(doubled, x * 2)
     assert torch.equal(kinds.masked_bits(whole)[:40], (whole >> 1) & 7)
+    leaf = x.clone().requires_grad_()
+    kinds.Square.apply(leaf).sum().backward()
+    assert torch.equal(leaf.grad, 2 * x)
