@@ -11,7 +11,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whet_evaluator.worker.differential import cases, dimensions, encoded, inputs, layouts, sizes
+from whet_evaluator.worker.differential import (
+    cases,
+    dimensions,
+    encoded,
+    grids,
+    inputs,
+    layouts,
+    sizes,
+)
 
 BLOCKS = [16, 64]
 
@@ -120,6 +128,20 @@ def test_targets_hold_every_kind_of_size() -> None:
     by_16 = sizes.targets(128, [32], by_16=True)
     first_odd = next(i for i, n in enumerate(by_16) if n % 16)
     assert {112, 144, 48, 16} <= set(by_16[:first_odd])
+
+
+def test_a_direct_launchs_grid_follows_its_sizes() -> None:
+    launch = {
+        **call(tensor((6, 100)), tensor((6, 100), storage=1), n=100, BLOCK=32, num_warps=4),
+        "grid": [6, 4, [[1, 1], [100, "B"]]],
+    }
+    told = grids.told(launch)
+    assert told["grid"] == [6, [[100, 32]], [[1, 1], [100, "B"]]]
+    assert launch["grid"][1] == 4
+    made = resized([told], 100, 33)
+    assert made["grid"] == [6, [[33, 32]], [[1, 1], [33, "B"]]]
+    assert made["kwargs"]["n"] == {"value": 33}
+    assert resized([told], 6, 5)["grid"][0] == 5
 
 
 def test_hard_keeps_the_divisibility_that_every_call_had() -> None:
@@ -252,6 +274,10 @@ def test_values_keep_the_recorded_sign_and_bounds() -> None:
     assert drawn("cancellation", low=0.1, high=9.0).min() >= 0
     probabilities = drawn("normal", low=0.0, high=1.0)
     assert 0 <= probabilities.min() < 0.1 < 0.9 < probabilities.max() <= 1
+    scales = drawn("normal", low=0.01, high=0.02)
+    assert 0.01 <= scales.min() < 0.012 < 0.018 < scales.max() <= 0.02
+    weights = drawn("normal", low=1.0, high=1.0)
+    assert 0.5 <= weights.min() < 0.6 < 1.4 < weights.max() <= 1.5
     assert drawn("normal", low=-90.0, high=99.0, typical=30.0).std() > 20
 
 

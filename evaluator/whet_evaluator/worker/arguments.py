@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .differential import values
+
 MAX_VALUES = 4096
 """Integer tensors up to this many elements keep their values: they are often indices."""
 MAX_SAMPLED = 1 << 16
@@ -372,12 +374,11 @@ def _decode_tensor(
 
 
 def _fresh(described: dict[str, Any], n: int, dtype: Any, generator: Any) -> Any:
-    """`n` elements: floats normal, integers within the recorded range."""
+    """`n` elements: floats normal at the recorded magnitude, integers in the recorded range."""
     import torch
 
     if dtype.is_floating_point or dtype.is_complex:
-        real = torch.randn(n, generator=generator)
-        return real.to(dtype)
+        return values.draw("normal", n, dtype, described, generator)
     low, high = described.get("range", [0, 1])
     if dtype == torch.bool:
         return torch.randint(0, 2, (n,), generator=generator).bool()

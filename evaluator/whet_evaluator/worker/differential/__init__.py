@@ -4,8 +4,11 @@ A *case* is JSON, pure data made from recorded calls, launches and a seed:
 
     {"id": "c017", "name": "softmax(float32[63x781]): rows 64 -> 63",
      "group": "recorded" | "shape" | "layout" | "values" | "alias", "hard": bool,
-     "call": one of `calls.CallRecorder.json()`, or "launch": a `records.Launch` as JSON,
+     "call": like one of `calls.CallRecorder.json()`, "elements": int,
      "values": {"<storage number>": "normal" | "large" | "denormal" | ...}, "seed": int}
+
+A call is `{launcher, args, kwargs, names}`; `module`, `factory`, `grid`, `grad` and
+`backward` where they apply (see `launchers`). With `grid` a kernel is launched directly.
 
 - `cases.generate(calls, launches, *, seed, blocks)` is pure and imports no torch. A prefix
   of its list is the best use of a time budget.

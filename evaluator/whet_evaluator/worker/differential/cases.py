@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import dimensions, encoded, indices, layouts, sizes, values
+from . import dimensions, encoded, grids, indices, layouts, sizes, values
 from .dimensions import Family
 from .encoded import Call
 
@@ -48,7 +48,7 @@ def generate(
     """
     told = _told_divisible(launches)
     drafts: list[_Draft] = []
-    for number, family in enumerate(dimensions.families(calls)):
+    for number, family in enumerate(dimensions.families([grids.told(one) for one in calls])):
         drafts += _of_family(family, _Setting(sorted(set(blocks)), told, number))
     drafts.sort(key=lambda draft: (draft.rank, draft.family, draft.cost))
     made: list[dict[str, Any]] = []

@@ -113,8 +113,11 @@ def _normal(torch: Any, n: int, dtype: Any, facts: Facts, generator: Any) -> Any
         return torch.randn(n, generator=generator, dtype=torch.complex64)
     if facts.all_infinite is not None:
         return torch.full((n,), facts.all_infinite, dtype=wide)
+    if facts.low == facts.high != 0:  # `torch.ones`: constant inputs would hide what is ignored
+        return (torch.rand(n, generator=generator, dtype=wide) + 0.5) * facts.low
     if facts.low >= 0 and facts.high <= 1:
-        return torch.rand(n, generator=generator, dtype=wide).clamp(facts.low, facts.high or 1.0)
+        span = facts.high - facts.low or 1.0
+        return torch.rand(n, generator=generator, dtype=wide) * span + facts.low
     scale = facts.typical / 0.6745
     if 0.5 <= scale <= 2 or facts.typical == 0:
         scale = 1.0
