@@ -7,6 +7,7 @@ children forked from a preloaded process, and by freshly started ones (as confir
 does, and as an evaluator without a worker would). Overhead is the wall time until the
 verdict on correctness, minus compiling the candidate's kernels and minus the seconds pytest
 itself reports for the tests (kernel compilation and launches within a test are its own).
+On the interpreter a warm worker does both side by side: there the longer one is subtracted.
 Nothing is timed on the device here, and no cases are generated: `evaluator.py` counts both.
 """
 
@@ -74,7 +75,7 @@ async def measure(options: argparse.Namespace) -> tuple[Facts, list[Judged], lis
         warm: list[Judged] = []
         cold: list[Judged] = []
         for candidate in candidates[1:]:
-            warm.append(await _time(evaluator.evaluate, candidate))
+            warm.append(await _time(evaluator.evaluate, candidate, side_by_side=not facts.devices))
             print("warm", warm[-1], flush=True)
             cold.append(await _time(evaluator.confirm, candidate))
             print("cold", cold[-1], flush=True)
@@ -92,23 +93,26 @@ class Judged:
     phases: dict[str, float]
     """As the worker counted them: `stage:phase`."""
 
+    side_by_side: bool
+    """Whether it was compiled while its tests ran."""
+
     @property
     def rest(self) -> float:
-        return self.wall - self.compiling - self.tests
+        own = (self.compiling, self.tests)
+        return self.wall - (max(own) if self.side_by_side else sum(own))
 
 
-async def _time(judge: Callable[..., Awaitable[object]], candidate: Candidate) -> Judged:
-    """Judges once. What passes between two reports of progress belongs to the former's stage;
-    the compile stage reports before each kernel it compiles, so what comes before the first
-    such report (placing files, forking, imports) counts as rest."""
+async def _time(
+    judge: Callable[..., Awaitable[object]], candidate: Candidate, *, side_by_side: bool = False
+) -> Judged:
+    """Judges once. What passes between two reports of progress belongs to the former's stage."""
     marks: list[tuple[float, str]] = [(time.monotonic(), "start")]
 
     phases: dict[str, float] = {}
 
     def on_progress(progress: Progress) -> None:
         phases.update(progress.seconds)
-        inside = progress.stage == "load" and progress.total > 0
-        marks.append((time.monotonic(), "compiling" if inside else progress.stage))
+        marks.append((time.monotonic(), progress.stage))
 
     verdict = await judge(candidate, on_progress)
     assert isinstance(verdict, Correct), verdict
@@ -118,9 +122,10 @@ async def _time(judge: Callable[..., Awaitable[object]], candidate: Candidate) -
         stages[stage] = stages.get(stage, 0.0) + end - began
     return Judged(
         wall=marks[-1][0] - marks[0][0],
-        compiling=stages.get("compiling", 0.0),
+        compiling=phases["load:compile"],
         tests=sum(test.seconds for test in verdict.tests),
         stages=stages,
+        side_by_side=side_by_side,
         phases={name: spent for name, spent in phases.items() if ":" in name or name in _AROUND},
     )
 

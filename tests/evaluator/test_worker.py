@@ -170,6 +170,22 @@ async def test_requests_overlap(project, worker):
     assert [type(verdict).__name__ for verdict in verdicts] == ["Correct", "Failed", "Broken"] * 2
 
 
+async def test_where_the_time_goes_is_told_with_the_verdict(project, worker):
+    await worker.open(project.workspace())
+    told = {}
+    await worker.evaluate(
+        project.candidate(project.original), lambda progress: told.update(progress.seconds)
+    )
+    for stage, phases in (
+        ("load", ("fork", "settle", "overlay", "unit import", "compile", "exit")),
+        ("tests", ("fork", "settle", "overlay", "collect", "tests", "pytest end", "exit")),
+    ):
+        parts = {name: told[name] for name in told if name.startswith(f"{stage}:")}
+        assert {f"{stage}:{phase}" for phase in phases} <= set(parts)
+        assert min(parts.values()) >= 0
+        assert 0 < sum(parts.values()) <= told[stage], "the phases lie within their stage"
+
+
 async def until_stage(worker, project, text: str, stage: str) -> asyncio.Task[object]:
     """Starts judging `text`; returns once `stage` has begun."""
     begun = asyncio.Event()
