@@ -9,6 +9,7 @@ import ctypes
 import os
 import struct
 import sys
+from functools import lru_cache
 from typing import Any
 
 CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER = 0x00020000, 0x08000000, 0x10000000
@@ -77,6 +78,7 @@ def checked(result: int, what: str) -> int:
     return result
 
 
+@lru_cache(maxsize=1)
 def _libc() -> ctypes.CDLL:
     if sys.platform != "linux":
         raise OSError("the worker runs on Linux")
