@@ -67,6 +67,7 @@ def test_an_untouched_project_holds_and_is_judged_again(project):
     assert status == 0
     assert {one["status"] for one in checks.values()} <= {"holds", "said"}
     assert "passes 2 tests again" in checks["correctness"]["sentence"]
+    assert "equal again" in checks["generated cases"]["sentence"]
     assert checks["counted (original)"]["status"] == "holds"
     assert checks["counted (candidate)"]["status"] == "holds"
 
