@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 import torch
 
+from whet_evaluator.worker.checks import CheatedError, DiffersError
 from whet_evaluator.worker.clock import Clock, Reading
 from whet_evaluator.worker.measure import Order, Together, measure
+from whet_evaluator.worker.plans import Pilot, plan
 from whet_evaluator.worker.records import Case
 from whet_evaluator.worker.replay import Replay
-from whet_evaluator.worker.sampling import CheatedError, DiffersError, Pilot, plan
 
 N = 1000
 torch.set_num_threads(1)  # as many would wait for each other on a busy machine

@@ -34,7 +34,12 @@ def test_disturbances(readings: list[Reading | None], said: list[str | None]) ->
         found = vitals.disturbance()
         assert (found is None) == (expected is None)
         assert expected is None or expected in str(found)
-    assert vitals.are_readable == any(found is not None for found in readings)
+    summary = vitals.summary()
+    if readings[0] is None:
+        assert summary == {"clocks between rounds": "unreadable"}
+    else:
+        assert summary["clocks between rounds"].endswith(" MHz")
+        assert summary["processes seen on the device"] in {"1", "2"}
 
 
 def test_without_the_vendors_library_nothing_is_read() -> None:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from . import schedule
+from .checks import judge_after, judge_process, judge_speed
 from .clock import Clock
 from .physics import Compulsory, floor_us
+from .plans import Plan, plan
 from .records import Case
 from .replay import Replay
-from .sampling import CheatedError, Engine, Plan, judge_after, plan
+from .sampling import Engine
 from .schedule import AGAIN, CANDIDATE, ORIGINAL, Taken, Watch
 
 LATE_IS_NORMAL = 10
@@ -131,29 +133,6 @@ def measure(clock: Clock, crew: Crew, order: Order) -> Case:
             *([late] if crew.n_late() > LATE_IS_NORMAL else []),
         ),
     )
-
-
-def judge_speed(call_us: float, floor: float | None) -> None:
-    """Raises `CheatedError` for what cannot have been done in the time."""
-    if floor is not None and call_us < floor:
-        raise CheatedError(
-            "faster than the memory",
-            f"a call takes {call_us:.2f} us, but reading and writing what it must takes at least "
-            f"{floor:.2f} us on the fastest device of this architecture",
-        )
-
-
-def judge_process(clock: Clock, own_file: str, n_threads: int) -> None:
-    """Raises `CheatedError` for replaced functions and for threads that were left behind."""
-    patched = clock.patched(own_file)
-    if patched is not None:
-        raise CheatedError("patched clock or comparison", f"{patched} was replaced")
-    more = clock.n_python_threads() - n_threads
-    if more > 0:
-        raise CheatedError(
-            "work after the clock",
-            f"{more} more Python thread(s) run after timing than before it",
-        )
 
 
 def _take(clock: Clock, crew: Crew, order: Order) -> Taken:

@@ -23,7 +23,8 @@ from . import importing, overlay, replay
 from .clock import Clock
 from .measure import Order, Ready
 from .physics import Compulsory
-from .sampling import Engine, Pilot, Plan, plan
+from .plans import Pilot, Plan, plan
+from .sampling import Engine
 from .schedule import AGAIN, CANDIDATE, ORIGINAL, Turn
 from .versions import Versions, adopt_tuned, load_original, tuned
 
@@ -110,6 +111,13 @@ class Apart:
         os.unlink(self._expected)
         pilots = [Pilot(**theirs["pilot"]), engine.pilot()]
         chosen = plan(pilots, order.cache_bytes)
+        if chosen.method == "graph":  # which one of them alone may not have thought of
+            faults = [self._partner.ask("capture_fault"), engine.capture_fault()]
+            pilots = [
+                dataclasses.replace(pilot, capture_fault=fault)
+                for pilot, fault in zip(pilots, faults)
+            ]
+            chosen = plan(pilots, order.cache_bytes)
         adopted = self._partner.ask("adopt", plan=dataclasses.asdict(chosen))
         engine.adopt(chosen)
         return Ready(
@@ -182,6 +190,10 @@ class _Original:
         self._clock.save(self._engine.expect(ORIGINAL), expected)
         pilot = dataclasses.asdict(self._engine.pilot())
         return {"pilot": pilot, "tuned": tuned(self._versions.original)}
+
+    def capture_fault(self) -> str | None:
+        found: str | None = self._engine.capture_fault()
+        return found
 
     def adopt(self, *, plan: dict[str, Any]) -> Any:
         self._engine.adopt(Plan(**plan))

@@ -1,109 +1,32 @@
 """Takes samples of versions on one device, by the clock it is given.
 
-A sample is long enough that the clock's own cost does not matter: at least 50 us and twenty
-times the cost of a pair of events. When the host cannot queue launches as fast as the device
-runs them, every version is captured in a device graph instead; the method is the same for
-all of a case and recorded. Graphs are captured anew for each round, in an order drawn for
-it: which version gets which memory is chance, so an address that happens to be fast is noise
-that the interval sees, not a bias that it does not.
-
-Inputs rotate (`rotation`). When sets together exceed twice the last-level cache the state
-is *cold*: before each sample that much other memory is read, and each call has inputs of its
-own. Otherwise it is *warm*, and said so.
+Device graphs are captured anew for each round, in an order drawn for it: which version gets
+which memory is chance, so an address that happens to be fast is noise that the interval
+sees, not a bias that it does not. Inputs rotate (`rotation`). In the *cold* state twice as
+much memory as the last-level cache holds is read before each sample, and each call has
+inputs of its own.
 """
 
 from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from .checks import DiffersError, compare, left_behind
 from .clock import Clock
 from .physics import Compulsory, compulsory
+from .plans import HOST_SPREAD, LAUNCH_BOUND, MAX_WAIT_US, QUEUE_US, Pilot, Plan
 from .replay import Replay, outputs
 from .rotation import MAX_DRAWINGS, Rotation, flat, values
 from .schedule import Turn
 
-MIN_SAMPLE_US = 50.0
-EVENT_FACTOR = 20.0
-MAX_COLD_SETS = 64
-MAX_REPEATS = 256
-LAUNCH_BOUND = 0.8
-"""Launch-bound: the host takes at least this share of the time per call."""
-HOST_SPREAD = 2.0
-"""The host's time per call varies, most with autograd: the device waits for twice the mean."""
-MAX_WAIT_US = 20_000.0
-QUEUE_US = 20.0
-"""What the host needs for two events, beside the calls between them."""
 MAX_LATE = 6
 SLOWED_BY = 0.05
 WARM_UP_S = 0.05
-WORK_AFTER_US = 20.0
-WORK_AFTER_SHARE = 0.1
-"""More than both of these, in the median beyond the original's: work that outlives the clock."""
 Run = Callable[[Any], "list[Any]"]
-
-
-class DiffersError(Exception):
-    """The versions' outputs differ on the timed inputs; `str()` says by how much."""
-
-
-class CheatedError(Exception):
-    """Seen not to do the work that was timed: a reason of few words, and what was seen."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
-
-
-@dataclass(frozen=True)
-class Pilot:
-    """What some versions need: microseconds of device and host per call, bytes of a set."""
-
-    per_call_us: float
-    host_us: float
-    empty_us: float
-    set_bytes: int
-    free_bytes: int
-    capture_fault: str | None
-    """Why there is no device graph, or None where there is one or none is needed."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How samples are taken, the same for every version of a case."""
-
-    method: Literal["events", "graph"]
-    state: Literal["cold", "warm"]
-    repeats: int
-    n_sets: int
-    wait_us: float
-
-
-def plan(pilots: Sequence[Pilot], cache_bytes: int) -> Plan:
-    """The least work that makes good samples of the fastest version."""
-    per_call = max(0.2, min(pilot.per_call_us for pilot in pilots))
-    host = max(pilot.host_us for pilot in pilots)
-    least_us = max(MIN_SAMPLE_US, EVENT_FACTOR * max(pilot.empty_us for pilot in pilots))
-    set_bytes = max(1, pilots[0].set_bytes)
-    affordable = max(2, min(pilot.free_bytes for pilot in pilots) // 3 // set_bytes)
-    graph = host > LAUNCH_BOUND * per_call and all(p.capture_fault is None for p in pilots)
-    repeats = min(MAX_REPEATS, int(least_us / per_call) + 1)
-    if not graph:
-        repeats = min(repeats, max(1, int(MAX_WAIT_US / (2 * HOST_SPREAD * max(host, 1.0)))))
-    cold_sets = 2 * cache_bytes // set_bytes + 2
-    cold = cold_sets <= min(MAX_COLD_SETS, affordable)
-    # Two windows, so that no two samples in a row use the same addresses.
-    n_sets = min(affordable, max(2 * repeats, cold_sets if cold else 2))
-    return Plan(
-        "graph" if graph else "events",
-        "cold" if cold else "warm",
-        min(repeats, n_sets),
-        n_sets,
-        0.0 if graph else min(MAX_WAIT_US, HOST_SPREAD * host * repeats + QUEUE_US),
-    )
 
 
 @dataclass
@@ -169,7 +92,7 @@ class Engine:
             self._rotation.refresh([0], drawing)
             inputs = self._rotation.sets[0]
             made = self._versions[version].run(inputs)
-            expected.append([t.detach().clone() for t in _left(made, inputs)])
+            expected.append([t.detach().clone() for t in left_behind(made, inputs)])
         self._clock.synchronize()
         return expected
 
@@ -189,7 +112,7 @@ class Engine:
         events = min(self._rough_us(v.run, n, wait) for v in self._versions.values())
         fault, per_call = None, events
         if host > LAUNCH_BOUND * events:
-            fault = self._try_capture()
+            fault = self.capture_fault()
             if fault is None:
                 per_call = min(self._rough_graph_us(v, n) for v in self._versions.values())
         return Pilot(per_call, host, self._clock.empty_us, rotation.set_bytes, free, fault)
@@ -327,8 +250,8 @@ class Engine:
         calls = self._calls(version)
         version.graph = self._clock.capture(calls)
 
-    def _try_capture(self) -> str | None:
-        """One sentence on why a version cannot be captured, or None."""
+    def capture_fault(self) -> str | None:
+        """One sentence on why a version cannot be captured, or None. After `pilot`."""
         try:
             for version in self._versions.values():
                 self._rotation.refresh(self._window, 0)
@@ -377,7 +300,7 @@ class Engine:
         """Compares what one call of the sample left behind with what it must have."""
         rotation, position = self._rotation, version.position
         drawing = rotation.drawing_of(position, turn.drawing)
-        left = _left(version.kept, rotation.sets[self._window[position]])
+        left = left_behind(version.kept, rotation.sets[self._window[position]])
         wanted = self._expected[drawing]
         if len(left) != len(wanted):
             raise DiffersError(f"a call leaves {len(left)} tensors instead of {len(wanted)}")
@@ -388,47 +311,3 @@ class Engine:
 def poison(storage: Any) -> None:
     """All bits set: NaN for floats, so that what a version leaves out does not look done."""
     storage.fill_(-1 if storage.dtype.is_signed else 255)
-
-
-def _left(made: list[Any], inputs: Any) -> list[Any]:
-    """All that a call leaves behind: what it returned, then its inputs as they are now."""
-    return [*made, *outputs(values(inputs))]
-
-
-def judge_after(after_us: dict[int, float], sample_us: float) -> None:
-    """Raises `CheatedError` where the candidate's work outlives its clock, the original's not."""
-    original, candidate = after_us.get(0, 0.0), after_us.get(1, 0.0)
-    beyond = candidate - original
-    if beyond > max(WORK_AFTER_US, WORK_AFTER_SHARE * sample_us):
-        raise CheatedError(
-            "work after the clock",
-            f"after the clock had stopped the device went on for {candidate:.0f} us in the median"
-            f" sample, with the original for {original:.0f} us: work on another stream that the"
-            " launcher does not wait for",
-        )
-
-
-def compare(clock: Clock, number: int, got: Any, want: Any) -> None:
-    """Loose on purpose: rounding is the tests' business, a skipped computation is ours.
-    Raises `DiffersError`."""
-    if type(got) is not type(want):
-        raise DiffersError(
-            f"output {number} is a {type(got).__name__} instead of a {type(want).__name__}"
-        )
-    if got.shape != want.shape or got.dtype != want.dtype:
-        raise DiffersError(
-            f"output {number} is {got.dtype}{list(got.shape)} instead of "
-            f"{want.dtype}{list(want.shape)}"
-        )
-    if not want.numel():
-        return
-    exact = not want.dtype.is_floating_point
-    a, b = got.detach().double(), want.double()
-    coarse = want.dtype.is_floating_point and want.dtype.itemsize <= 2
-    tolerance = 0.0 if exact else (0.05 if coarse else 0.01)
-    finite = clock.isfinite(b)
-    scale = float(b[finite].abs().mean()) if bool(finite.any()) else 0.0
-    close = clock.isclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
-    if not bool(close.all()):
-        share = 100.0 * float((~close).double().mean())
-        raise DiffersError(f"output {number} differs in {share:.3g} % of its elements")

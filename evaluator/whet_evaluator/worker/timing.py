@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from . import importing, overlay, replay, surroundings, vitals
+from .checks import CheatedError, DiffersError
 from .clock import Clock
 from .measure import Crew, Order, Together, measure
 from .partner import Apart, Partner
 from .protocol import to_json
 from .records import Case
-from .sampling import CheatedError, DiffersError
 from .versions import Versions, load_versions
 
 DEADLINE_SHARE = 0.5
@@ -116,14 +116,11 @@ class _Stage:
         return seconds < left / max(1, n_left)
 
     def _answer(self) -> dict[str, Any]:
-        environment = self._environment
-        environment |= {
-            f"{name} after": value for name, value in surroundings.clocks(self._torch).items()
-        }
-        if self._vitals.are_readable:
-            low, high = min(self._vitals.sm_mhz), max(self._vitals.sm_mhz)
-            environment["clocks between rounds"] = f"{low} to {high} MHz"
-            environment["processes seen on the device"] = str(self._vitals.n_processes)
+        environment = dict(self._environment)
+        if environment:
+            now = surroundings.clocks(self._torch)
+            environment |= {f"{name} after": value for name, value in now.items()}
+            environment |= self._vitals.summary()
         cheated = self._cheated
         return {
             "cases": to_json(self._timed),

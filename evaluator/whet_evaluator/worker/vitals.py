@@ -44,14 +44,15 @@ class Vitals:
         self._known: frozenset[int] | None = None
         self.sm_mhz: list[int] = []
 
-    @property
-    def are_readable(self) -> bool:
-        return bool(self.sm_mhz)
-
-    @property
-    def n_processes(self) -> int:
-        """Seen on the device so far, this one included where the driver tells of it."""
-        return len(self._known or ())
+    def summary(self) -> dict[str, str]:
+        """What was seen between rounds, for the evidence. Processes include this one where
+        the driver tells of it."""
+        if not self.sm_mhz:
+            return {"clocks between rounds": "unreadable"}
+        return {
+            "clocks between rounds": f"{min(self.sm_mhz)} to {max(self.sm_mhz)} MHz",
+            "processes seen on the device": str(len(self._known or ())),
+        }
 
     def disturbance(self) -> str | None:
         """What is wrong now, in a few words. Processes seen at the first question are taken

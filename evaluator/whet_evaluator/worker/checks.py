@@ -1,0 +1,92 @@
+"""What is looked at once the clock has stopped: outputs, speed, and the process itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .clock import Clock
+from .replay import outputs
+from .rotation import values
+
+WORK_AFTER_US = 20.0
+WORK_AFTER_SHARE = 0.1
+"""More than both of these, in the median beyond the original's: work that outlives the clock."""
+
+
+class DiffersError(Exception):
+    """The versions' outputs differ on the timed inputs; `str()` says by how much."""
+
+
+class CheatedError(Exception):
+    """Seen not to do the work that was timed: a reason of few words, and what was seen."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+def left_behind(made: list[Any], inputs: Any) -> list[Any]:
+    """All that a call leaves behind: what it returned, then its inputs as they are now."""
+    return [*made, *outputs(values(inputs))]
+
+
+def compare(clock: Clock, number: int, got: Any, want: Any) -> None:
+    """Loose on purpose: rounding is the tests' business, a skipped computation is ours.
+    Raises `DiffersError`."""
+    if type(got) is not type(want):
+        raise DiffersError(
+            f"output {number} is a {type(got).__name__} instead of a {type(want).__name__}"
+        )
+    if got.shape != want.shape or got.dtype != want.dtype:
+        raise DiffersError(
+            f"output {number} is {got.dtype}{list(got.shape)} instead of "
+            f"{want.dtype}{list(want.shape)}"
+        )
+    if not want.numel():
+        return
+    exact = not want.dtype.is_floating_point
+    a, b = got.detach().double(), want.double()
+    coarse = want.dtype.is_floating_point and want.dtype.itemsize <= 2
+    tolerance = 0.0 if exact else (0.05 if coarse else 0.01)
+    finite = clock.isfinite(b)
+    scale = float(b[finite].abs().mean()) if bool(finite.any()) else 0.0
+    close = clock.isclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+    if not bool(close.all()):
+        share = 100.0 * float((~close).double().mean())
+        raise DiffersError(f"output {number} differs in {share:.3g} % of its elements")
+
+
+def judge_after(after_us: dict[int, float], sample_us: float) -> None:
+    """Raises `CheatedError` where the candidate's work outlives its clock, the original's not."""
+    original, candidate = after_us.get(0, 0.0), after_us.get(1, 0.0)
+    beyond = candidate - original
+    if beyond > max(WORK_AFTER_US, WORK_AFTER_SHARE * sample_us):
+        raise CheatedError(
+            "work after the clock",
+            f"after the clock had stopped the device went on for {candidate:.0f} us in the median"
+            f" sample, with the original for {original:.0f} us: work on another stream that the"
+            " launcher does not wait for",
+        )
+
+
+def judge_speed(call_us: float, floor: float | None) -> None:
+    """Raises `CheatedError` for what cannot have been done in the time."""
+    if floor is not None and call_us < floor:
+        raise CheatedError(
+            "faster than the memory",
+            f"a call takes {call_us:.2f} us, but reading and writing what it must takes at least "
+            f"{floor:.2f} us on the fastest device of this architecture",
+        )
+
+
+def judge_process(clock: Clock, own_file: str, n_threads: int) -> None:
+    """Raises `CheatedError` for replaced functions and for threads that were left behind."""
+    patched = clock.patched(own_file)
+    if patched is not None:
+        raise CheatedError("patched clock or comparison", f"{patched} was replaced")
+    more = clock.n_python_threads() - n_threads
+    if more > 0:
+        raise CheatedError(
+            "work after the clock",
+            f"{more} more Python thread(s) run after timing than before it",
+        )
