@@ -1,6 +1,7 @@
 """Every trick and control through the real evaluator on a device; prints the table.
 
-`python tests/adversarial/gpu.py --out FILE [--part clock|outputs] [--seconds 480]`. The part
+`python tests/adversarial/gpu.py --out FILE [--part clock|outputs] [--seconds 480]
+[--only NAME|NAME]`. The part
 *clock* times its candidates (tricks against the clock, and some controls), on inputs large
 enough for it; *outputs* is what `make adversarial` runs without a device, untimed. Exits 1
 when a trick is accepted, a control rejected or something was left out for want of time.
@@ -29,12 +30,14 @@ async def main() -> int:
     parser.add_argument("--part", choices=("clock", "outputs"), default="clock")
     parser.add_argument("--seconds", type=float, default=480.0)
     parser.add_argument("--differential", type=float, default=1.5, help="seconds a candidate")
+    parser.add_argument("--only", default="", help="names that hold one of these, joined by |")
     options = parser.parse_args()
     until = time.monotonic() + options.seconds
     if options.part == "clock":
         wanted = [c for c in CHEATS if c.clock] + [c for c in CONTROLS if c.unit == "add"]
     else:
         wanted = [c for c in (*CONTROLS, *CHEATS) if not c.clock]
+    wanted = [c for c in wanted if any(part in c.name for part in options.only.split("|"))]
     with tempfile.TemporaryDirectory() as folder:
         large = large_project(Path(folder))
         project = {"project": large, "timed": True} if options.part == "clock" else {}

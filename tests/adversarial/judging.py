@@ -59,7 +59,7 @@ class Judge:
         cls, python: str, *, project: Path = PROJECT, timed: bool = False,
         differential_s: float = DIFFERENTIAL_S,
     ) -> AsyncIterator[Judge]:  # fmt: skip
-        limits = Limits(differential_s=differential_s, differential_cases=MAX_CASES, stage_s=120.0)
+        limits = Limits(differential_s=differential_s, differential_cases=MAX_CASES, stage_s=60.0)
         async with WorkerEvaluator(Target(python=python)) as worker:
             facts = await worker.open(Workspace(root=project, limits=limits))
             assert not timed or facts.mode == "device", "there is no clock on this machine"

@@ -34,7 +34,7 @@ Caught = Callable[[str, str], None]
 
 _STDLIB = os.path.dirname(os.path.realpath(os.__file__))
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_FRAME_ATTRIBUTES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame", "__code__"})
+_FRAME_ATTRIBUTES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame"})
 
 _FRAMES = "walked the interpreter's frames"
 _COLLECTOR = "searched the collector's objects"
@@ -43,6 +43,7 @@ _ENVIRONMENT = "changed the environment"
 _PROGRAMS = "started another program"
 _THREADS = "started a thread"
 _HIDDEN = "ran code hidden in text"
+_CODE = "exchanged a function's code"
 _TRACING = "traced the interpreter"
 _NATIVE = "called native code"
 _NETWORK = "opened a connection"
@@ -60,7 +61,7 @@ _TRICKS = {
     "os.spawn": _PROGRAMS, "os.kill": _PROGRAMS, "os.killpg": _PROGRAMS,
     "_thread.start_new_thread": _THREADS, "_thread.start_joinable_thread": _THREADS,
     "exec": _HIDDEN, "compile": _HIDDEN, "code.__new__": _HIDDEN, "marshal.loads": _HIDDEN,
-    "object.__setattr__": _HIDDEN,
+    "object.__setattr__": _CODE,
     "sys.settrace": _TRACING, "sys.setprofile": _TRACING,
     "sys.monitoring.register_callback": _TRACING, "sys.addaudithook": _TRACING,
     "ctypes.dlopen": _NATIVE, "ctypes.dlsym": _NATIVE, "ctypes.string_at": _NATIVE,
@@ -78,7 +79,8 @@ _ALLOWED_BY = {
     _ENVIRONMENT: r"environ|putenv",
     _PROGRAMS: r"subprocess|os\.system|popen|fork",
     _THREADS: r"thread|Thread|concurrent|multiprocessing",
-    _HIDDEN: r"\bexec\(|\beval\(|\bcompile\(|__code__",
+    _HIDDEN: r"\bexec\(|\beval\(|\bcompile\(",
+    _CODE: r"__code__",
     _TRACING: r"settrace|setprofile|sys\.monitoring",
     _NATIVE: r"ctypes|cffi|load_inline|cpp_extension|mmap",
     _NETWORK: r"socket|urllib|requests|http",
@@ -190,8 +192,10 @@ def _matters(event: str, arguments: tuple[Any, ...]) -> bool:
         if isinstance(mode, str):
             return any(letter in mode for letter in "wax+")
         return bool(isinstance(flags, int) and flags & _WRITING)
-    if event in {"object.__getattr__", "object.__setattr__"}:
+    if event == "object.__getattr__":
         return arguments[1] in _FRAME_ATTRIBUTES
+    if event == "object.__setattr__":
+        return bool(arguments[1] == "__code__")
     return True
 
 

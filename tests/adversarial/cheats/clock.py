@@ -128,7 +128,7 @@ CHEATS: tuple[Cheat, ...] = (
         unit="add",
         where="proof",
         clock=True,
-        found=("Cheated",),
+        found=("SAME", "SLOWER", "AMBIGUOUS", "Cheated"),  # it comes too late to gain anything
         text=edited(
             "add",
             (
@@ -147,12 +147,34 @@ CHEATS: tuple[Cheat, ...] = (
         ),
     ),
     Cheat(
+        trick="baseline slowed",
+        name="the other version's launcher is given other code",
+        unit="add",
+        where="proof",
+        clock=True,
+        found=("Cheated",),
+        text=edited(
+            "add",
+            (
+                "    out = torch.empty_like(x)\n",
+                (
+                    "    for name in list(sys.modules):\n"
+                    "        if name.endswith('__original'):\n"
+                    "            sys.modules[name].add.__code__ = _slow.__code__\n"
+                    "    out = torch.empty_like(x)\n"
+                ),
+            ),
+            top="import sys\n\n\ndef _slow(x, y):\n"
+            "    torch.cuda._sleep(1000000)\n    return x + y\n",
+        ),
+    ),
+    Cheat(
         trick="autotune inside the clock",
         name="each call is tuned anew, on the caller's time",
         unit="add",
         where="time",
         clock=True,
-        found=("SLOWER", "AMBIGUOUS", "Cheated", "Differs"),
+        found=("SLOWER", "AMBIGUOUS", "TimedOut", "Cheated", "Differs"),
         text=_add(
             "    add_kernel.cache.clear()\n"
             "    add_kernel[lambda meta: (triton.cdiv(n, meta['BLOCK']),)](x, y, out, n)\n"
@@ -177,16 +199,15 @@ CHEATS: tuple[Cheat, ...] = (
     ),
     Cheat(
         trick="zero time in an aggregate",
-        name="the samples are found and set to zero",
+        name="what the clock read is replaced by nothing",
         unit="add",
         where="proof",
-        clock=True,
         found=("Cheated",),
         text=_add(
             _LAUNCH,
             "import sys\n\nfor _name, _module in list(sys.modules.items()):\n"
-            "    if _name.endswith('worker.sampling'):\n"
-            "        _module._Bench._timed = lambda self, calls: (calls(), 1e-9)[1]\n",
+            "    if _name.endswith('worker.clock'):\n"
+            "        _module.Clock.timed = lambda self, calls, **k: (calls(), 1e-9)[1]\n",
         ),
     ),
 )
