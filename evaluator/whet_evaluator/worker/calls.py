@@ -16,23 +16,16 @@ import json
 import os
 import sys
 import types
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from . import arguments, integrity, launchers, overlay, placed
-from .arguments import Rebuilt, UnreplayableError, bound_to, decode, encode, rebuilt
+from .arguments import encode
+from .rebuilding import Rebuilt, reached
+from .trampolines import copied, trampoline
 
-__all__ = [
-    "CallRecorder",
-    "Rebuilt",
-    "UnreplayableError",
-    "bound_to",
-    "decode",
-    "encode",
-    "rebuilt",
-]
+__all__ = ["CallRecorder", "Rebuilt"]
 
 MAX_CALLS = 200
 _PAIRED = "_whet_call"
@@ -119,7 +112,7 @@ class CallRecorder:
         file = os.path.realpath(module.__file__ or "")
         for launcher in names:
             holder, _, last = launcher.rpartition(".")
-            owner = arguments.reached(module, holder)
+            owner = reached(module, holder)
             if not holder:
                 self._swap(launcher, placed.function(vars(module).get(last), file), 0, more)
             elif not isinstance(owner, type):
@@ -140,11 +133,11 @@ class CallRecorder:
             function = placed.function(vars(owner).get(last), file)
             if function is not None and id(function) not in self._swapped:
                 self._swapped.add(id(function))
-                original = _copied(function)
+                original = copied(function)
                 hook = (
                     self._pairing(original) if last == "setup_context" else self._paired(original)
                 )
-                function.__code__ = _trampoline(function.__code__, hook)
+                function.__code__ = trampoline(function.__code__, hook)
 
     def _swap(
         self,
@@ -158,7 +151,7 @@ class CallRecorder:
         if function is None or id(function) in self._swapped:
             return
         self._swapped.add(id(function))
-        original = _copied(function)
+        original = copied(function)
         signature = inspect.signature(function)
         is_autograd = launcher.endswith(".apply")
         names = list(signature.parameters)[n_context:]
@@ -177,7 +170,7 @@ class CallRecorder:
                 result = original(*args, **kwargs)
             return self._curried(record, result)
 
-        function.__code__ = _trampoline(function.__code__, hook)
+        function.__code__ = trampoline(function.__code__, hook)
         function.__signature__ = signature  # type: ignore[attr-defined]
 
     def _pairing(self, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -302,33 +295,3 @@ def _without_facts(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_facts(v) for k, v in value.items() if k != "floats"}
     return [_without_facts(item) for item in value] if isinstance(value, list) else value
-
-
-def _copied(function: types.FunctionType) -> types.FunctionType:
-    """The function under another identity, which keeps the code when the first is swapped."""
-    copied = types.FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    copied.__kwdefaults__ = function.__kwdefaults__
-    return copied
-
-
-def _trampoline(code: types.CodeType, hook: Callable[..., Any]) -> types.CodeType:
-    """Code that calls `hook`, which sits among its constants: no name is added anywhere."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)
-        scope: dict[str, Any] = {}
-        exec("def call(*args, **kwargs):\n    return 'hook'(*args, **kwargs)\n", scope)
-    template: types.CodeType = scope["call"].__code__
-    constants = tuple(hook if c == "hook" else c for c in template.co_consts)
-    return template.replace(
-        co_consts=constants,
-        co_filename=code.co_filename,
-        co_firstlineno=code.co_firstlineno,
-        co_name=code.co_name,
-        co_freevars=code.co_freevars,  # a closure's code can only be swapped for a closure's
-    )

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Union
 
 from . import importing
-from .arguments import UnreplayableError, bound_to, rebuilt
+from .rebuilding import UnreplayableError, bound_to, rebuilt
 
 Dimension = Union[int, "list[list[Any]]"]
 """A grid's dimension: a number, or factors `[n, block]`: ceil(n / block), `block` being a

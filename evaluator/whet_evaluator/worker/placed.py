@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .arguments import reached
+from .rebuilding import reached
 
 _WRAPPED = ("__wrapped__", "_init_fn", "_torchdynamo_orig_callable", "__func__", "func", "fn")
 """Where decorators keep what they wrap: functools, custom operators, `torch.compile`,

@@ -12,7 +12,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from . import arguments, launchers
+from . import launchers, rebuilding
 from .differential import encoded
 from .versions import Versions
 
@@ -85,7 +85,7 @@ def outputs(value: Any) -> list[Any]:
         return [tensor for item in value for tensor in outputs(item)]
     if isinstance(value, dict):
         return [tensor for item in value.values() for tensor in outputs(item)]
-    if isinstance(value, arguments.Rebuilt):
+    if isinstance(value, rebuilding.Rebuilt):
         return outputs(value.state)
     return [value] if hasattr(value, "untyped_storage") else []
 
@@ -101,7 +101,7 @@ def _within(entry: str, replayed: set[str]) -> bool:
 def _add(found: Cases, name: str, build: Callable[[], Replay]) -> None:
     try:
         found.replays.append(build())
-    except arguments.UnreplayableError as reason:
+    except rebuilding.UnreplayableError as reason:
         found.not_timed.append(f"{name}: {reason} cannot be rebuilt")
 
 
@@ -114,19 +114,19 @@ def _call(call: dict[str, Any], versions: Versions, device: str) -> Replay:
         described["requires_grad"] for described in encoded.tensors(call).values()
     )
 
-    by_version = arguments.depends_on_version(content)
+    by_version = rebuilding.depends_on_version(content)
 
     def make(seed: int) -> Any:
         import torch
 
         generator = torch.Generator().manual_seed(seed)
-        return arguments.decode(content, {}, device, generator)
+        return rebuilding.decode(content, {}, device, generator)
 
     def runner(module: ModuleType) -> Callable[[Any], list[Any]]:
         function = launchers.launcher_of(module, call, device)
 
         def run(inputs: Any) -> list[Any]:
-            args, kwargs = arguments.bound_to(module, *inputs) if by_version else inputs
+            args, kwargs = rebuilding.bound_to(module, *inputs) if by_version else inputs
             made = outputs(function(*args, **kwargs))
             return made + _gradients(made, inputs) if with_backward else made
 

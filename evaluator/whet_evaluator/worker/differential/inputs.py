@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from .. import calls
+from .. import rebuilding
 from . import encoded, values
 
 RED_ZONE_BYTES = 1 << 16
@@ -31,7 +31,7 @@ def build(
 ) -> Inputs:
     """Inputs of one case, equal for equal cases. `pointer_shift` is in units of 4 KiB.
 
-    Raises `calls.UnreplayableError` for a value that cannot be rebuilt.
+    Raises `rebuilding.UnreplayableError` for a value that cannot be rebuilt.
     """
     return Inputs(case, device, int(pointer_shift) * SHIFT_BYTES, pattern)
 
@@ -57,7 +57,7 @@ class Inputs:
 
     def arguments(self, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
         """Arguments for a function of one version: objects are of that version's classes."""
-        return calls.bound_to(_module_of(function), self.args, self.kwargs)
+        return rebuilding.bound_to(_module_of(function), self.args, self.kwargs)
 
     def refill(self, case: dict[str, Any]) -> None:
         """Draws the case's values into the same memory; red zones are made anew."""
@@ -82,7 +82,7 @@ class Inputs:
         return [tensor.detach().to("cpu", copy=True) for tensor in self.tensors]
 
     def _decoded(self, argument: Any) -> Any:
-        return calls.rebuilt(argument, self._tensor, self._device)
+        return rebuilding.rebuilt(argument, self._tensor, self._device)
 
     def _tensor(self, described: dict[str, Any]) -> Any:
         number = described["storage"]
