@@ -19,10 +19,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+import whet_evaluator
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Target
 from whet_evaluator.worker import records
+from whet_evaluator.worker.shield import Shield
 from whet_evaluator.worker.view import host_view
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -286,3 +288,21 @@ async def test_without_user_namespaces_the_level_falls_and_says_why(project, wor
         with pytest.raises(EvaluatorError, match=r"limits\.isolation asks for strong") as caught:
             await poor.open(wanting)
     assert caught.value.culprit == "target"
+
+
+@pytest.mark.parametrize("found", [True, False])
+async def test_walls_that_hide_the_device_come_down_a_step_and_say_so(tmp_path, found):
+    """The driver's part is played by a `torch` on the path: no test machine has a device."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    (packages / "torch.py").write_text(
+        f"class cuda:\n    is_available = staticmethod(lambda: {found})\n"
+    )
+    (tmp_path / "scratch").mkdir()
+    shield = Shield(str(tmp_path), str(Path(whet_evaluator.__file__).parents[1]))
+    await shield.choose({**os.environ, "PYTHONPATH": str(packages)}, str(tmp_path))
+    if not shield.walls.namespaces:
+        pytest.skip("this host gives no namespaces")
+    assert await shield.hides_device() == found
+    assert shield.walls.namespaces != found
+    assert any("no device is found" in why for why in shield.walls.missing) == found

@@ -255,7 +255,8 @@ class Bench:
                 self._run_bare(job, "device", zygote, _QUERY_S),
                 self._run_bare(attack, "device", zygote, _QUERY_S),
             )
-        if not self._shield.attested(attacked):
+        lost = likely and isinstance(end, Answered) and not end.answer.get("devices")
+        if not self._shield.attested(attacked) or (lost and await self._shield.hides_device()):
             self.stop_zygotes()
             return await self._ask_facts()
         if not isinstance(end, Answered):
