@@ -35,7 +35,8 @@ Standing = Literal["better", "same", "worse", "undecided", "unknown"]
 class MeasuredScore:
     """Original time over candidate time with its interval, from real samples.
 
-    `noisy`: the original against itself did not read SAME, so no verdict counts.
+    `noisy`: the original against itself did not read SAME, or slowed on purpose not SLOWER,
+    so no verdict counts.
     `regressions` name the cases that got slower, `suspicious` a ratio above ten.
     """
 

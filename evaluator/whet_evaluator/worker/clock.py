@@ -64,6 +64,7 @@ class Clock:
         self._side: Any = None
         self._pool: Any = None
         self._anchor: Any = None
+        self._failed: list[Any] = []
         self.is_asynchronous = False
         """Whether launches are queued at all; on an interpreter they run as they are called."""
         self.empty_us = 0.0
@@ -170,6 +171,7 @@ class Clock:
             try:
                 calls()
             except BaseException:
+                self._failed.append(graph)  # torch's allocator may still ask it which stream
                 with contextlib.suppress(Exception):
                     graph.capture_end()
                 raise
