@@ -59,7 +59,11 @@ def _redrawn(values: list[int], ends: set[int], generator: random.Random) -> lis
     low, high = min(values), max(values)
     within = sorted(end for end in ends if low <= end <= high)
     if len(set(values)) == len(values):
-        drawn = generator.sample(range(low, high + 1), len(values))
+        n = len(values)
+        chosen = generator.sample(within, min(len(within), max(4, n // 2), n))
+        spare = generator.sample(range(low, high + 1), min(high - low + 1, 2 * n))
+        drawn = [*chosen, *(one for one in spare if one not in chosen)][:n]
+        generator.shuffle(drawn)
     else:
         drawn = [
             generator.choice(within) if within and turn % 2 else generator.randint(low, high)
