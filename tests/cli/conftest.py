@@ -89,15 +89,21 @@ def home(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def examples(tmp_path: Path, home: Path) -> Project:
-    """A trusted copy of `examples/`."""
-    root = tmp_path / "examples"
+def copy_of_examples(folder: Path, home: Path) -> Project:
+    """A trusted copy of `examples/` below `folder`."""
+    root = folder / "examples"
     ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
     shutil.copytree(EXAMPLES, root, ignore=ignored)
+    home.mkdir(exist_ok=True)
     project = Project(root, home)
     project.whet("trust")
     return project
+
+
+@pytest.fixture
+def examples(tmp_path: Path, home: Path) -> Project:
+    """A trusted copy of `examples/`."""
+    return copy_of_examples(tmp_path, home)
 
 
 @pytest.fixture

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from conftest import Project, Ran, copy_of_examples
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from openai_server import Held, Refused, ScriptedOpenAI
@@ -20,15 +23,40 @@ def stumbles(project) -> list[str]:
     return [file.read_text() for file in sorted(folder.glob("*.md"))]
 
 
-def test_stumbles_then_a_rewrite_with_less_traffic(examples):
-    """Broken, uncompilable, wrong, changed signature, right: each verdict is shown, the
-    right one kept, and no speedup claimed without a clock."""
-    original = examples.read("kernels/softmax.py")
-    with ScriptedOpenAI(stumbles(examples)) as server:
-        ran = examples.whet(
+KEY = "sk-a-key-that-must-not-be-seen"
+
+
+@dataclass
+class Stumbled:
+    """A run whose model stumbles four times and then answers well, and what it was asked."""
+
+    project: Project
+    home: Path
+    original: str
+    ran: Ran
+    asked: list[str]
+
+
+@pytest.fixture(scope="module")
+def stumbled(tmp_path_factory) -> Stumbled:
+    """Shared by the tests that only look at a finished run."""
+    folder = tmp_path_factory.mktemp("stumbled")
+    project = copy_of_examples(folder, folder / "home")
+    project.environment["WHET_API_KEY"] = KEY
+    original = project.read("kernels/softmax.py")
+    with ScriptedOpenAI(stumbles(project), key=KEY) as server:
+        ran = project.whet(
             "optimize", SOFTMAX, "--base-url", server.base_url, "--model", server.model,
             "--iterations", "5", "--json",
         )  # fmt: skip
+        asked = [json.dumps(request.body) for request in server.requests]
+    return Stumbled(project, folder / "home", original, ran, asked)
+
+
+def test_stumbles_then_a_rewrite_with_less_traffic(stumbled):
+    """Broken, uncompilable, wrong, changed signature, right: each verdict is shown, the
+    right one kept, and no speedup claimed without a clock."""
+    ran = stumbled.ran
     assert ran.status == 0, ran.err
     rejected = " ".join(event["reason"] for event in ran.lines if event["event"] == "rejected")
     assert "parse" in rejected or "syntax" in rejected
@@ -46,50 +74,85 @@ def test_stumbles_then_a_rewrite_with_less_traffic(examples):
     assert after["loaded_bytes"] * 2 < before["loaded_bytes"]
     assert set(best["tests"]["nodes"].values()) == {"passed"}
     assert "faster" not in ran.out
-    assert examples.read("kernels/softmax.py") == original  # nothing is written unasked
+    assert stumbled.project.read("kernels/softmax.py") == stumbled.original  # nothing unasked
 
 
-def test_the_journal_holds_every_event_that_was_shown(examples):
-    with ScriptedOpenAI([stumbles(examples)[-1]]) as server:
-        ran = examples.whet(
-            "optimize", SOFTMAX, "--base-url", server.base_url, "--model", server.model,
-            "--iterations", "1", "--json",
-        )  # fmt: skip
-    shown = examples.whet("show", ran.finished["run"], "--json")
-    assert shown.lines == ran.lines
+def test_the_journal_holds_every_event_that_was_shown(stumbled):
+    shown = stumbled.project.whet("show", stumbled.ran.finished["run"], "--json")
+    assert shown.lines == stumbled.ran.lines
 
 
-def test_accepted_text_is_the_candidates_and_passes_again(examples):
-    ran = examples.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
+def test_the_key_is_in_no_output_prompt_or_store(stumbled):
+    assert stumbled.ran.finished["best"] is not None, "the endpoint refuses every other key"
+    assert stumbled.asked
+    assert KEY not in stumbled.ran.out + stumbled.ran.err + "".join(stumbled.asked)
+    stored = [file.read_bytes() for file in stumbled.home.rglob("*") if file.is_file()]
+    assert stored
+    assert not any(KEY.encode() in content for content in stored)
+
+
+@pytest.fixture(scope="module")
+def replayed_once(tmp_path_factory) -> tuple[Project, Ran, str]:
+    folder = tmp_path_factory.mktemp("replayed")
+    project = copy_of_examples(folder, folder / "home")
+    original = project.read("kernels/softmax.py")
+    ran = project.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
+    return project, ran, original
+
+
+@pytest.fixture
+def replayed(replayed_once) -> tuple[Project, Ran]:
+    """A run that has a best to offer, and the project as it was when it began."""
+    project, ran, original = replayed_once
+    (project.root / "kernels/softmax.py").write_text(original)
+    return project, ran
+
+
+def test_accepted_text_is_the_candidates_and_passes_again(replayed):
+    project, ran = replayed
     best = ran.finished["best"]
-    assert examples.whet("apply", ran.finished["run"]).status == 0
-    assert examples.read("kernels/softmax.py") == best["text"]
-    again = examples.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
+    assert project.whet("apply", ran.finished["run"]).status == 0
+    assert project.read("kernels/softmax.py") == best["text"]
+    again = project.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
     assert again.status == 0
     assert again.finished["best"] is None, "the inefficiency is gone: keep yours"
     assert "keep yours" in again.finished["sentence"].lower()
 
 
-def test_apply_refuses_a_unit_that_was_edited_meanwhile(examples):
-    ran = examples.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
-    path = examples.root / "kernels/softmax.py"
+def test_apply_refuses_a_unit_that_was_edited_meanwhile(replayed):
+    project, ran = replayed
+    path = project.root / "kernels/softmax.py"
     path.write_text(
         path.read_text().replace("def softmax_kernel(", "def softmax_kernel(  # mine\n    ")
     )
     mine = path.read_text()
-    refused = examples.whet("apply", ran.finished["run"])
+    refused = project.whet("apply", ran.finished["run"])
     assert refused.status == 1
     assert path.read_text() == mine
 
 
+def test_a_recorded_run_is_not_resumed_with_a_model(replayed):
+    project, ran = replayed
+    again = project.whet("resume", ran.finished["run"])
+    assert again.status == 1
+    assert "--replay" in again.err
+
+
 def test_fix_turns_red_tests_green_and_keeps_green_ones(examples):
+    """Several tests after one flag, one of them a node and one a whole file."""
     ran = examples.whet(
-        "fix", "kernels/masked_sum.py::masked_sum_kernel", "--tests", "tests/test_masked_sum.py",
-        "--replay", "recorded/masked_sum.md", "--json",
+        "fix", "kernels/masked_sum.py::masked_sum_kernel", "--replay", "recorded/masked_sum.md",
+        "--json", "--tests", "tests/test_masked_sum.py::test_padded_rows",
+        "tests/test_masked_sum.py",
     )  # fmt: skip
     assert ran.status == 0, ran.err
     assert ran.finished["reason"] == "fixed"
-    assert set(ran.finished["best"]["tests"]["nodes"].values()) == {"passed"}
+    nodes = ran.finished["best"]["tests"]["nodes"]
+    assert set(nodes.values()) == {"passed"}
+    assert {node.partition("[")[0].rpartition("::")[2] for node in nodes} == {
+        "test_padded_rows",
+        "test_unpadded_rows",
+    }
 
 
 def test_a_red_baseline_is_named_and_fix_is_offered(examples):
@@ -131,27 +194,20 @@ def test_a_model_that_cannot_answer_ends_the_run_with_the_cure(examples, script,
     assert words in ran.finished["sentence"]
 
 
-def test_detached_run_goes_on_by_itself(examples):
+def test_a_detached_run_goes_on_by_itself_and_beside_another_on_the_same_kernel(examples):
     examples.sweeping()
-    ran = examples.whet(
-        "optimize", "kernels/flip.py::flip_kernel", "--no-model", "--detach", "--json"
-    )
-    run = ran.lines[0]["run"]
-    for _ in range(600):
-        shown = examples.whet("show", run, "--json")
-        if shown.lines[-1]["event"] == "finished":
+    sweep = ("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
+    detached = examples.whet(*sweep, "--detach").lines[0]["run"]
+    beside = examples.whet(*sweep)
+    assert beside.status == 0
+    assert beside.finished["reason"] == "sweep done"
+    ends_at = time.monotonic() + 300
+    while True:
+        shown = examples.whet("show", detached, "--json")
+        if shown.lines[-1]["event"] == "finished" or time.monotonic() > ends_at:
             break
+        time.sleep(0.5)
     assert shown.finished["reason"] == "sweep done"
-
-
-def test_two_runs_on_one_kernel_do_not_disturb_each_other(examples):
-    examples.sweeping()
-    first = examples.start("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
-    second = examples.whet("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
-    out, _ = first.communicate(timeout=300)
-    assert second.status == 0
-    assert first.returncode == 0
-    assert '"event": "finished"' in out.splitlines()[-1]
 
 
 def test_a_project_that_is_installed_nowhere_and_has_no_settings_works(tmp_path, empty):
@@ -187,23 +243,6 @@ def test_a_killed_run_is_resumed_with_the_model_it_was_begun_with(examples):
     assert ran.finished["best"] is not None
 
 
-def test_a_recorded_run_is_not_resumed_with_a_model(examples):
-    ran = examples.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
-    again = examples.whet("resume", ran.finished["run"])
-    assert again.status == 1
-    assert "--replay" in again.err
-
-
-def test_fix_takes_several_tests_after_one_flag(examples):
-    ran = examples.whet(
-        "fix", "kernels/masked_sum.py::masked_sum_kernel", "--replay", "recorded/masked_sum.md",
-        "--json", "--tests", "tests/test_masked_sum.py::test_padded_rows",
-        "tests/test_masked_sum.py::test_unpadded_rows",
-    )  # fmt: skip
-    assert ran.status == 0, ran.err
-    assert ran.finished["reason"] == "fixed"
-
-
 def test_a_reader_that_goes_away_cancels_the_run_and_loses_nothing(examples):
     examples.sweeping()
     process = examples.start("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
@@ -213,20 +252,3 @@ def test_a_reader_that_goes_away_cancels_the_run_and_loses_nothing(examples):
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
     assert examples.whet("show", run, "--json").finished["reason"] == "cancelled"
-
-
-def test_the_key_is_in_no_output_prompt_or_store(examples, home):
-    key = "sk-a-key-that-must-not-be-seen"
-    examples.environment["WHET_API_KEY"] = key
-    with ScriptedOpenAI([stumbles(examples)[-1]], key=key) as server:
-        ran = examples.whet(
-            "optimize", SOFTMAX, "--base-url", server.base_url, "--model", server.model,
-            "--iterations", "1", "--json",
-        )  # fmt: skip
-        asked = [json.dumps(request.body) for request in server.requests]
-    assert ran.finished["best"] is not None, "the endpoint refuses every other key"
-    assert asked
-    assert key not in ran.out + ran.err + "".join(asked)
-    stored = [file.read_bytes() for file in home.rglob("*") if file.is_file()]
-    assert stored
-    assert not any(key.encode() in content for content in stored)
