@@ -186,13 +186,15 @@ def sums_kernel(x_ptr, sums_ptr, stride, n_cols, BLOCK: tl.constexpr):
             "matmul",
             (
                 "    c = torch.empty((m, n), device=a.device, dtype=a.dtype)\n",
-                "    c = torch.zeros((m, n), device=a.device, dtype=torch.float32)\n",
+                "    c = torch.empty((2, m, n), device=a.device, dtype=torch.float32)\n",
             ),
             (
                 "    grid = (triton.cdiv(m, 16), triton.cdiv(n, 16))\n",
-                "    grid = (triton.cdiv(m, 16), triton.cdiv(n, 16), 1)\n",
+                "    grid = (triton.cdiv(m, 16), triton.cdiv(n, 16), 2)\n",
             ),
-            ("    return c\n", "    return c.to(a.dtype)\n"),
+            ("    return c\n", "    return c.sum(0).to(a.dtype)\n"),
+            ("range(0, k, BLOCK)", "range(tl.program_id(2) * BLOCK, k, 2 * BLOCK)"),
+            ("tl.store(c_ptr + ", "tl.store(c_ptr + tl.program_id(2) * m * n + "),
         ),
     ),
     Control(
@@ -210,7 +212,7 @@ def sums_kernel(x_ptr, sums_ptr, stride, n_cols, BLOCK: tl.constexpr):
         ),
     ),
     Control(
-        name="a scratch tensor from an earlier call is used again for sums",
+        name="fewer warps and a least tile",
         unit="softmax",
         text=edited(
             "softmax",
