@@ -56,7 +56,7 @@ class Project:
             "WHET_PYTHON": sys.executable,
             "WHET_STORE": str(home / "runs.sqlite"),
             "WHET_SWEEP": "false",  # the tests that are about the sweep turn it on
-            "WHET_LIMITS_DIFFERENTIAL_CASES": "5",  # minutes are scarce
+            "WHET_LIMITS_DIFFERENTIAL_CASES": "0",  # on where a test is about them
         }
         self.environment.pop("OPENAI_API_KEY", None)
 

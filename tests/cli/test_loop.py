@@ -23,6 +23,7 @@ def stumbles(project) -> list[str]:
     return [file.read_text() for file in sorted(folder.glob("*.md"))]
 
 
+N_CASES = 3
 KEY = "sk-a-key-that-must-not-be-seen"
 
 
@@ -43,6 +44,7 @@ def stumbled(tmp_path_factory) -> Stumbled:
     folder = tmp_path_factory.mktemp("stumbled")
     project = copy_of_examples(folder, folder / "home")
     project.environment["WHET_API_KEY"] = KEY
+    project.environment["WHET_LIMITS_DIFFERENTIAL_CASES"] = str(N_CASES)
     original = project.read("kernels/softmax.py")
     with ScriptedOpenAI(stumbles(project), key=KEY) as server:
         ran = project.whet(
@@ -62,12 +64,14 @@ def test_stumbles_then_a_rewrite_with_less_traffic(stumbled):
     assert "parse" in rejected or "syntax" in rejected
     assert "signature" in rejected
     verdicts = [
-        event["verdict"]["kind"]
+        event["verdict"]
         for event in ran.lines
         if event["event"] == "judged" and not event["candidate"].startswith("s")
     ]
-    assert "Failed" in verdicts
-    assert verdicts[-1] == "Correct"
+    assert "Failed" in {verdict["kind"] for verdict in verdicts}
+    assert verdicts[-1]["kind"] == "Correct"
+    generated = verdicts[-1]["differential"]["cases"]
+    assert [case["status"] for case in generated] == ["equal"] * N_CASES
     best = ran.finished["best"]
     assert best["speedup"] is None
     before, after = best["counted"]["before"], best["counted"]["after"]
