@@ -184,6 +184,14 @@ def test_large_calls_are_made_small_before_they_are_varied() -> None:
     assert all(case["elements"] <= cases.MAX_ELEMENTS for case in made[:-1])
 
 
+def test_outer_sizes_shrink_first_and_never_grow_to_thousands_of_programs() -> None:
+    made = cases.generate([call(tensor((33, 5000)))], [], seed=1, blocks=[2048])
+    (small,) = encoded.tensors(made[0]["call"]).values()
+    assert small["shape"] == [3, 5000]
+    rows = {t["shape"][0] for case in made for t in encoded.tensors(case["call"]).values()}
+    assert rows <= {1, 2, 3, 4, 33}
+
+
 sizes_of = st.integers(1, 300)
 recorded_calls = st.lists(
     st.builds(

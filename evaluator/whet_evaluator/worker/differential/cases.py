@@ -29,7 +29,8 @@ SMALL_ELEMENTS = 64_000
 """Recorded calls up to this size come first: the tests ran them too."""
 MAX_ELEMENTS = 1 << 19
 MAX_RECORDED = 40
-MAX_REDRAWN = 4
+MAX_REDRAWN, N_DRAWS = 4, 3
+MAX_OUTER_BLOCK = 64
 OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
 
@@ -103,7 +104,8 @@ def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
     yield from _recorded(family, setting)
     yield from _integers(family, setting)
     for turn, number in enumerate(_bases(family)):
-        small = sizes.shrunken(family, number, setting.blocks, CHEAP_ELEMENTS)
+        free = {i for i, g in enumerate(family.groups) if not _is_contract(g, setting)}
+        small = sizes.shrunken(family, number, setting.blocks, CHEAP_ELEMENTS, free)
         call = family.calls[number] if small is None else small.calls[0]
         if small is not None:
             yield _Draft(0.5, setting.family, "shape", "made small", call, hard=True)
@@ -141,17 +143,17 @@ def _recorded(family: Family, setting: _Setting) -> Iterable[_Draft]:
 
 def _integers(family: Family, setting: _Setting) -> Iterable[_Draft]:
     by_cost = sorted(family.calls, key=encoded.n_elements)
-    made = [indices.redrawn(call, setting.blocks) for call in by_cost]
-    for order, call in enumerate([one for one in made if one is not None][:MAX_REDRAWN]):
-        what = "other integers"
-        yield _Draft(1.1 + 0.1 * order, setting.family, "values", what, call, hard=True)
+    for draw in range(N_DRAWS):
+        made = [indices.redrawn(call, setting.blocks, draw) for call in by_cost]
+        for order, call in enumerate([one for one in made if one is not None][:MAX_REDRAWN]):
+            rank = 1.1 + 0.1 * order + 0.35 * draw
+            yield _Draft(rank, setting.family, "values", "other integers", call, hard=True)
 
 
 def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> Iterable[_Draft]:
     for index, group in enumerate(family.groups):
         n = base.groups[index].sizes[0]
-        told = setting.told is None or any(m in setting.told for m in group.sizes)
-        contract = group.divisible and told
+        contract = _is_contract(group, setting)
         for order, target in enumerate(_targets(group, n, setting, contract)):
             hard = not contract or target % 16 == 0
             rank = (1.0 + later if hard else OUTSIDE + 0.1 * later) + 0.05 * order
@@ -169,11 +171,16 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
 
 
 def _targets(group: dimensions.Group, n: int, setting: _Setting, contract: bool) -> list[int]:
-    """Sizes to try; ends of blocks come last for a dimension that no block divides."""
-    blocks = [] if group.is_outer else setting.blocks
-    found = sizes.targets(n, blocks, by_16=contract)
-    rest = sizes.targets(n, setting.blocks, by_16=contract)
-    return list(dict.fromkeys([*found, *(rest if blocks else rest[:8])]))
+    """Sizes to try. An outer dimension is the grid's: thousands of programs tell no more than
+    a few, and only small blocks could divide it."""
+    blocks = [b for b in setting.blocks if b <= MAX_OUTER_BLOCK or not group.is_outer]
+    return sizes.targets(n, blocks, by_16=contract)
+
+
+def _is_contract(group: dimensions.Group, setting: _Setting) -> bool:
+    """Whether all recorded sizes are divisible by 16 and the compiler was told so."""
+    told = setting.told is None or any(m in setting.told for m in group.sizes)
+    return group.divisible and told
 
 
 def _values(family: Family, call: Call, setting: _Setting, *, later: int) -> Iterable[_Draft]:

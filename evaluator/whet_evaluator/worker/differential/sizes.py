@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from . import dimensions, encoded
 from .dimensions import Family, Group
@@ -45,11 +46,14 @@ def changes(
         yield sure, {index: target} | {o: factor * target for o, factor in followers.items()}
 
 
-def shrunken(family: Family, number: int, blocks: Sequence[int], limit: int) -> Family | None:
+def shrunken(
+    family: Family, number: int, blocks: Sequence[int], limit: int, free: AbstractSet[int]
+) -> Family | None:
     """A family of one call no larger than `limit` elements, where call `number` is larger.
 
     Sizes keep their remainder modulo 16 and stay above twice the largest block below
-    them where they can: the call still loops, and still ends in a tail.
+    them where they can: the call still loops, and still ends in a tail. Outer sizes go first,
+    down to a few where they are `free`: numbers of groups whose divisibility is no contract.
     """
     if encoded.n_elements(family.calls[number]) <= limit:
         return None
@@ -57,7 +61,10 @@ def shrunken(family: Family, number: int, blocks: Sequence[int], limit: int) -> 
     best = None
     every = sorted(range(len(family.groups)), key=lambda g: -family.groups[g].sizes[number])
     outer = [g for g in every if family.groups[g].is_outer]
-    for floor, groups in ((_looping, every), (_tiny, outer), (_short, every), (_tiny, every)):
+    few = [g for g in outer if g in free]
+    for floor, groups in (
+        (_tiny, outer), (_few, few), (_looping, every), (_short, every), (_tiny, every)
+    ):  # fmt: skip
         for g in groups:
             n = family.groups[g].sizes[number]
             wanted[g] = min(wanted.get(g, n), floor(n, blocks))
@@ -116,5 +123,9 @@ def _short(n: int, blocks: Sequence[int]) -> int:
     return min([n, 32 + n % 16, *(b + 16 + n % 16 for b in blocks)])
 
 
+def _few(n: int, blocks: Sequence[int]) -> int:
+    return min(n, 3)
+
+
 def _tiny(n: int, blocks: Sequence[int]) -> int:
-    return min(n, n % 16 or 16)
+    return min(n, n % 16 if n % 16 > 2 else 16 + n % 16)
