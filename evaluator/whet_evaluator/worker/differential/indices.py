@@ -33,7 +33,7 @@ def adapt(old: dict[str, Any], new: dict[str, Any], moved: Sequence[tuple[int, i
             new["range"] = [min(low, end), max(_moved_index(high, *bound), min(high, end))]
 
 
-def redrawn(call: encoded.Call, blocks: Sequence[int]) -> encoded.Call | None:
+def redrawn(call: encoded.Call, blocks: Sequence[int], draw: int = 0) -> encoded.Call | None:
     """The call with its small integer tensors drawn anew within what each held; None without.
 
     Half of the elements come from the ends of blocks and from the call's own sizes and
@@ -41,7 +41,7 @@ def redrawn(call: encoded.Call, blocks: Sequence[int]) -> encoded.Call | None:
     or had no value twice stays so; running counts and permutations stay as they are.
     """
     made = copy.deepcopy(call)
-    scalars = encoded.integers(call).values()
+    scalars = [*encoded.integers(call).values()]
     shapes = [n for one in encoded.tensors(call).values() for n in one["shape"]]
     ends = {n + d for n in (*blocks, *scalars, *shapes) for d in (-1, 0, 1)}
     changed = False
@@ -50,25 +50,30 @@ def redrawn(call: encoded.Call, blocks: Sequence[int]) -> encoded.Call | None:
         plain = described["dtype"] not in ("bool", "int8", "uint8")
         fixed = is_running_count(described) or sorted(values) == list(range(len(values)))
         if len(values) > 1 and plain and not fixed:
-            described["values"] = _redrawn(values, ends, random.Random(len(values) + number))
+            described["values"] = _redrawn(
+                values, ends, scalars, random.Random(f"{len(values)} {number} {draw}")
+            )
             changed = changed or described["values"] != values
     return made if changed else None
 
 
-def _redrawn(values: list[int], ends: set[int], generator: random.Random) -> list[int]:
+def _redrawn(
+    values: list[int], ends: set[int], scalars: Sequence[int], generator: random.Random
+) -> list[int]:
     low, high = min(values), max(values)
+    first = [one for one in dict.fromkeys(scalars) if low <= one <= high][: len(values) // 2]
     within = sorted(end for end in ends if low <= end <= high)
     if len(set(values)) == len(values):
         n = len(values)
         chosen = generator.sample(within, min(len(within), max(4, n // 2), n))
         spare = generator.sample(range(low, high + 1), min(high - low + 1, 2 * n))
-        drawn = [*chosen, *(one for one in spare if one not in chosen)][:n]
+        drawn = [*dict.fromkeys((*first, *chosen, *spare))][:n]
         generator.shuffle(drawn)
     else:
         drawn = [
             generator.choice(within) if within and turn % 2 else generator.randint(low, high)
-            for turn in range(len(values))
-        ]
+            for turn in range(len(values) - len(first))
+        ] + first
     return sorted(drawn) if values == sorted(values) else drawn
 
 
