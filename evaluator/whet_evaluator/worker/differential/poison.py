@@ -20,6 +20,9 @@ _ZONE_BYTES = 1024
 _MAX_GUARDED_BYTES = 64 << 20
 _FACTORIES = ("empty", "empty_like", "empty_strided", "empty_permuted")
 _METHODS = ("new_empty", "new_empty_strided")
+_FILLED_FACTORIES = ("zeros", "zeros_like", "ones", "ones_like", "full", "full_like")
+_FILLED_METHODS = ("new_zeros", "new_ones", "new_full")
+"""Their tensors hold what was asked for, but they too lie between red zones."""
 
 
 class Poison:
@@ -34,10 +37,13 @@ class Poison:
     def install(self) -> None:
         """Replaces the factories. After the stand-ins for a device, which replace them too."""
         torch = self._torch
-        for owner, names in ((torch, _FACTORIES), (torch.Tensor, _METHODS)):
+        for owner, names, keeps in (
+            (torch, _FACTORIES, False), (torch.Tensor, _METHODS, False),
+            (torch, _FILLED_FACTORIES, True), (torch.Tensor, _FILLED_METHODS, True),
+        ):  # fmt: skip
             for name in names:
                 if hasattr(owner, name):
-                    setattr(owner, name, self._filled(getattr(owner, name)))
+                    setattr(owner, name, self._between_zones(getattr(owner, name), keeps=keeps))
 
     def begin(self, pattern: int | None) -> None:
         """Starts a run: from now on fresh memory holds the pattern of that index."""
@@ -48,7 +54,7 @@ class Poison:
         """Whether nobody wrote just outside a tensor allocated since `begin`."""
         return all(bool((zone == _ZONE).all()) for zone in self._zones)
 
-    def _filled(self, factory: Callable[..., Any]) -> Callable[..., Any]:
+    def _between_zones(self, factory: Callable[..., Any], *, keeps: bool) -> Callable[..., Any]:
         @functools.wraps(factory)
         def make(*args: Any, **kwargs: Any) -> Any:
             made = factory(*args, **kwargs)
@@ -56,7 +62,7 @@ class Poison:
                 return made
             self._busy = True
             try:
-                return self._guarded(factory, made)
+                return self._guarded(made, keeps=keeps)
             finally:
                 self._busy = False
 
@@ -74,13 +80,17 @@ class Poison:
             and not made.is_quantized
         )
 
-    def _guarded(self, factory: Callable[..., Any], made: Any) -> Any:
-        """The same tensor inside a larger allocation; a large one is only filled."""
+    def _guarded(self, made: Any, *, keeps: bool) -> Any:
+        """The same tensor inside a larger allocation; a large one stays where it is.
+
+        Unless it `keeps` its values they become the pattern.
+        """
         torch, n_bytes = self._torch, made.untyped_storage().nbytes()
         assert self.pattern is not None
         with torch.no_grad():
             if n_bytes > _MAX_GUARDED_BYTES:
-                _bytes(torch, made.untyped_storage()).fill_(self._byte(made.dtype))
+                if not keeps:
+                    _bytes(torch, made.untyped_storage()).fill_(self._byte(made.dtype))
                 return made
             # A multiple of the zone keeps pointers as aligned as the allocator makes them.
             item = made.element_size()
@@ -88,7 +98,11 @@ class Poison:
             whole = made.new_zeros((body + 2 * _ZONE_BYTES) // item)
             raw = _bytes(torch, whole.untyped_storage())
             raw.fill_(_ZONE)
-            raw[_ZONE_BYTES : _ZONE_BYTES + n_bytes].fill_(self._byte(made.dtype))
+            inside = raw[_ZONE_BYTES : _ZONE_BYTES + n_bytes]
+            if keeps:
+                inside.copy_(_bytes(torch, made.untyped_storage()))
+            else:
+                inside.fill_(self._byte(made.dtype))
             self._zones += [raw[:_ZONE_BYTES], raw[_ZONE_BYTES + n_bytes :]]
             marks = dict(getattr(made, "__dict__", {}))
             requires_grad, start = made.requires_grad, _ZONE_BYTES // item
