@@ -222,6 +222,9 @@ async def misdo(worker: WorkerEvaluator, misdeed: Misdeed, before: set[str]) -> 
     if not isinstance(verdict, misdeed.expected):
         said = f"UNEXPECTED {str(verdict)[:300]}".replace("\n", " ")
     left = leftovers() - before
+    until = time.monotonic() + 3.0
+    while left and time.monotonic() < until:  # the driver lists the dead for a moment
+        left = leftovers() - before
     again = await worker.evaluate(candidate(MATMUL), lambda _: None)
     return Row(
         misdeed.name, said, seconds, isinstance(again, records.Correct), ", ".join(sorted(left))
