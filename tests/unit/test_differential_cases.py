@@ -16,6 +16,7 @@ from whet_evaluator.worker.differential import (
     dimensions,
     encoded,
     grids,
+    indices,
     inputs,
     layouts,
     sizes,
@@ -181,7 +182,7 @@ def test_large_calls_are_made_small_before_they_are_varied() -> None:
     assert small["shape"][1] > 512, "more than one block remains"
     assert small["shape"][1] % 16 == 32003 % 16
     assert made[-1]["group"] == "recorded"
-    assert all(case["elements"] <= cases.MAX_ELEMENTS for case in made[:-1])
+    assert all(case["elements"] <= dimensions.MAX_ELEMENTS for case in made[:-1])
 
 
 def test_outer_sizes_shrink_first_and_never_grow_to_thousands_of_programs() -> None:
@@ -323,3 +324,25 @@ def test_another_pattern_shows_reads_outside() -> None:
         x = inputs.build(case, "cpu", pattern=pattern).tensors[0]
         seen.add(str(x.as_strided((1,), (1,), x.storage_offset() + 4).item()))
     assert seen == {"0.0", "nan"}
+
+
+def test_a_size_that_drags_others_along_never_makes_a_giant() -> None:
+    """Group-wise weights: 4 groups of 64 make rows of 256, so a size of 1024 made 65536."""
+    weights = [n % 251 - 125 for n in range(16 * 256)]
+    call_ = call(
+        tensor((16, 256), dtype="int8", values=weights), tensor((16, 4), storage=1), group_size=64
+    )
+    made = cases.generate([call_], [], seed=1, blocks=[32, 64, 128, 1024])
+    assert len(made) > 10
+    assert max(case["elements"] for case in made) <= dimensions.MAX_ELEMENTS
+    (family,) = dimensions.families([call_])
+    everything = dict.fromkeys(range(len(family.groups)), 1 << 14)
+    assert dimensions.resized(family, 0, everything) is None
+
+
+def test_of_large_integer_tensors_only_the_range_is_kept() -> None:
+    old = tensor((16,), dtype="int64", values=list(range(16)))["tensor"]
+    new = {**copy.deepcopy(old), "shape": [1 << 17]}
+    indices.adapt(old, new, [(16, 1 << 17)])
+    assert "values" not in new
+    assert new["range"] == [0, (1 << 17) - 1]

@@ -24,6 +24,8 @@ from .workspace import WorkspaceError
 
 DEFAULT_ARCH = "gfx942"
 """What to compile for where there is no device and the user named nothing: MI300X."""
+SEARCH_ROUNDS, SEARCH_CASES = 10, 3
+"""Enough to rank a candidate. What is claimed comes from its confirmation, which has all."""
 
 Request = Union[Collect, Record, Evaluate, RunTests, Compile]
 OnStage = Callable[[str, str, int, int], None]
@@ -224,6 +226,8 @@ class Work:
             "rounds": request.rounds, "pairs": request.pairs, "seed": request.seed,
             "benchmark": request.benchmark,
         }  # fmt: skip
+        if not request.fresh:
+            job |= {"rounds": min(request.rounds, SEARCH_ROUNDS), "max_cases": SEARCH_CASES}
         end = await self._run("time", job, where, "device", lane="gpu_timing")
         if not isinstance(end, Answered):
             return answers.verdict_of("time", end)

@@ -62,7 +62,20 @@ def cases(job: dict[str, Any], versions: Versions, device: str) -> Cases:
     for left_out in found.replays[MAX_CASES:]:
         found.not_timed.append(f"{left_out.name}: beyond the {MAX_CASES} largest cases")
     del found.replays[MAX_CASES:]
+    _thin_out(found, int(job.get("max_cases", MAX_CASES)))
     return found
+
+
+def _thin_out(found: Cases, limit: int) -> None:
+    """Keeps the largest, the smallest and evenly between; names the others."""
+    n = len(found.replays)
+    if n <= limit:
+        return
+    kept = {round(i * (n - 1) / max(1, limit - 1)) for i in range(limit)}
+    for number, replay in enumerate(found.replays):
+        if number not in kept:
+            found.not_timed.append(f"{replay.name}: left to the confirmation")
+    found.replays = [replay for i, replay in enumerate(found.replays) if i in kept]
 
 
 def not_recorded(launches: list[dict[str, Any]], recorded: list[dict[str, Any]]) -> list[str]:

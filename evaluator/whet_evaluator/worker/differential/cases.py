@@ -27,12 +27,13 @@ CHEAP_ELEMENTS = 24_000
 """A call with no more elements costs the interpreter about a tenth of a second."""
 SMALL_ELEMENTS = 64_000
 """Recorded calls up to this size come first: the tests ran them too."""
-MAX_ELEMENTS = 1 << 19
 MAX_RECORDED = 40
 MAX_REDRAWN, N_DRAWS = 4, 3
 MAX_OUTER_BLOCK = 64
 OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
+TELLING = 1.22
+"""Rank of the few outside it that users ask about first: strided inputs, and one NaN."""
 
 
 def generate(
@@ -159,7 +160,7 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
             rank = (1.0 + later if hard else OUTSIDE + 0.1 * later) + 0.05 * order
             for alone, changes in sizes.changes(family, base, index, target):
                 made = dimensions.resized(base, 0, changes)
-                if made is None or encoded.n_elements(made) > MAX_ELEMENTS:
+                if made is None or encoded.n_elements(made) > dimensions.MAX_ELEMENTS:
                     continue
                 dear = encoded.n_elements(made) > 8 * CHEAP_ELEMENTS
                 later_still = (1.5 if dear else 0.0) + (0.0 if alone else 0.3)
@@ -186,6 +187,8 @@ def _is_contract(group: dimensions.Group, setting: _Setting) -> bool:
 def _values(family: Family, call: Call, setting: _Setting, *, later: int) -> Iterable[_Draft]:
     for order, (kind, hard) in enumerate(values.kinds(family.calls, call, setting.blocks)):
         rank = (1.02 + later if hard else OUTSIDE + 0.02 + 0.1 * later) + 0.06 * order
+        if not hard and later == 0 and kind == "nan first":
+            rank = TELLING
         for chosen in values.assignments(call, kind):
             names = ", ".join(_named(call, chosen))
             yield _Draft(
@@ -196,7 +199,7 @@ def _values(family: Family, call: Call, setting: _Setting, *, later: int) -> Ite
 
 def _layouts(family: Family, call: Call, setting: _Setting) -> Iterable[_Draft]:
     for order, (change, made, hard) in enumerate(layouts.variants(family.calls, call)):
-        rank = (1.1 if hard else OUTSIDE + 0.04) + 0.05 * order
+        rank = (1.1 if hard else TELLING) + 0.05 * order
         group = "alias" if change.startswith("same memory") else "layout"
         yield _Draft(rank, setting.family, group, change, made, hard)
 

@@ -19,6 +19,7 @@ from typing import Any
 from . import encoded, indices
 from .encoded import Call, Path
 
+MAX_ELEMENTS = 1 << 19
 MIN_TIED_SCALAR = 8
 """A smaller integer argument follows a size only if they are seen to vary together."""
 _NOT_A_SIZE = re.compile(
@@ -67,7 +68,8 @@ def families(calls: Sequence[Call]) -> list[Family]:
 def resized(family: Family, number: int, changes: dict[int, int]) -> Call | None:
     """The family's call `number` with the groups in `changes` at new sizes.
 
-    None where views of one storage would have to grow into each other.
+    None where views of one storage would have to grow into each other, and for a call that
+    would become larger than `MAX_ELEMENTS`.
     """
     call = family.calls[number]
     made = copy.deepcopy(call)
@@ -87,6 +89,8 @@ def resized(family: Family, number: int, changes: dict[int, int]) -> Call | None
         described["strides"] = encoded.restrided(
             old[path]["shape"], old[path]["strides"], described["shape"]
         )
+    if encoded.n_elements(made) > max(MAX_ELEMENTS, encoded.n_elements(call)):
+        return None
     for path, value in _scalars(family, number, made, changes).items():
         encoded.put(made, path, value)
     for path, described in new.items():

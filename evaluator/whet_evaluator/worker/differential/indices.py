@@ -19,11 +19,18 @@ from . import encoded
 _INDEX_TYPES = ("int32", "int64", "uint32", "uint64")
 _PADDING = (-1, -100)
 """Negative values that mark an element to ignore, in common use."""
+_MAX_LISTED = 1 << 16
+"""Elements whose values are written out one by one; of more, only their range is kept."""
 
 
 def adapt(old: dict[str, Any], new: dict[str, Any], moved: Sequence[tuple[int, int]]) -> None:
     """Rewrites `new`'s values or range for the sizes `moved` from and to, in place."""
-    if "values" in old:
+    if "values" in old and _product(new["shape"]) > _MAX_LISTED:
+        del new["values"]
+        values = old["values"] or [0]
+        adapt({**_without_values(old), "range": [min(values), max(values)]}, new, moved)
+        new.setdefault("range", [min(values), max(values)])
+    elif "values" in old:
         new["values"] = _values(old, new, moved)
     elif "range" in old and old["dtype"] in _INDEX_TYPES:
         low, high = old["range"]
@@ -158,6 +165,10 @@ def _cropped(values: list[int], old: Sequence[int], new: Sequence[int]) -> list[
             index += (at % old[d]) * strides[d]
         made.append(values[index])
     return made
+
+
+def _without_values(described: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in described.items() if key != "values"}
 
 
 def _extremes(described: dict[str, Any]) -> tuple[int, int]:

@@ -32,12 +32,14 @@ from .execution import Execution, Prepared
 from .poison import Poison
 from .widen import widened
 
+MIN_CASES = 12
+"""As many run whatever the budget: the clock of a busy host must not decide what is found."""
 _PATTERN = {"first": 0, "again": 1, "other": 0, "back": 1}
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Runs `job["cases"]`, each `{case, runs, dump}`, until `job["budget_s"]` is spent or
-    `job["max_bytes"]` are written.
+    """Runs `job["cases"]`, each `{case, runs, dump}`, until `job["budget_s"]` is spent, but at
+    least `MIN_CASES`, or `job["max_bytes"]` are written.
 
     Case k's files go to `job["folder"]/k`. Returns `{done}`: how many cases were run.
     """
@@ -47,7 +49,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     done = 0
     for number, item in enumerate(job["cases"]):
         spent = time.monotonic() - began > float(job["budget_s"])
-        if number and (spent or producer.n_bytes > int(job["max_bytes"])):
+        if (number >= MIN_CASES and spent) or (number and producer.n_bytes > int(job["max_bytes"])):
             break
         job["progress"](item["case"]["name"], number, total)
         producer.produce(item, os.path.join(job["folder"], str(number)))

@@ -27,6 +27,7 @@ Verdict = Union[Differential, WorkerVerdict]
 
 RUNS = ("first", "again")
 RUNS_OF_RECORDED = ("first", "again", "other", "back")
+SEARCH_SHARE = 0.25
 MAX_ELEMENTS = 1 << 25
 _MAX_DEATHS = 4
 _WIDE_ELEMENTS = 1 << 20
@@ -50,8 +51,11 @@ class Suite:
 
     @property
     def budget_s(self) -> float:
+        """Seconds for one version's runs. A search has many candidates and gives each a part;
+        what is offered is confirmed, and that has the whole."""
         known = self._means.budget_s
-        return DIFFERENTIAL_S[self._means.mode] if known is None else known
+        whole = DIFFERENTIAL_S[self._means.mode] if known is None else known
+        return whole if self._request.fresh else whole * SEARCH_SHARE
 
     async def check(
         self, calls: list[Any], launches: list[Any], launched: list[Any]
