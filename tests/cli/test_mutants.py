@@ -33,7 +33,7 @@ def test_shape():
 def test_weak_tests_catch_nothing_and_generated_cases_do(empty):
     (empty.root / "k.py").write_text(KERNEL)
     (empty.root / "test_k.py").write_text(WEAK)
-    empty.environment["WHET_LIMITS_DIFFERENTIAL_S"] = "6"
+    empty.environment["WHET_LIMITS_DIFFERENTIAL_CASES"] = "14"
     ran = empty.whet("tests", "k.py::scale_kernel", "--mutants", "--json")
     assert ran.status == 0, ran.err
     (score,) = ran.lines

@@ -13,6 +13,7 @@ import pytest
 def project(doubling_project):
     """With one finished run, whose id is `project.run`."""
     made = doubling_project
+    made.environment["WHET_LIMITS_DIFFERENTIAL_CASES"] = "6"
     ran = made.whet("optimize", "k.py::double_kernel", "--replay", "replies", "--json")
     assert ran.finished["best"] is not None, ran
     made.run, made.best = ran.finished["run"], ran.finished["best"]

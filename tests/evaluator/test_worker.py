@@ -224,7 +224,7 @@ from whet_evaluator.evaluation import Candidate, Target, Workspace
 from whet_evaluator.worker.records import UnitRef
 
 async def main():
-    unit = UnitRef(path="unit.py", kernels=(), launchers=("value",), text="")
+    unit = UnitRef(path="unit.py", kernels=(), launchers=("value",), text={text!r})
     text = {text!r}
     worker = WorkerEvaluator(Target(python=sys.executable))
     await worker.open(Workspace(root=Path({root!r})))

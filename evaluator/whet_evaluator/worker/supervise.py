@@ -161,8 +161,9 @@ def _watch_to_the_end(watch: _Watch, control: socket.socket) -> dict[str, Any]:
         events = poller.poll(interval_ms)
         status = _reap(watch.child)
         if status is not None:
-            # What a dying child had written in the last quarter second still counts.
-            what = watch.exceeded() if status != 0 else None
+            # What was written in the last quarter second counts too, however the child ended:
+            # a verdict must not hang on when the watch happened to look.
+            what = watch.exceeded()
             return {"ended": "exceeded" if what else "exit", "status": status, "what": what or ""}
         if any(descriptor == control.fileno() for descriptor, _ in events):
             return {"ended": "cancelled", "status": None, "what": ""}
