@@ -75,9 +75,7 @@ EXAMPLES = (
     Example(
         name="flip",
         kernel="flip_kernel",
-        benchmark=Benchmark(
-            inputs="x = torch.randn(4, 1024, 4096, device='cuda')", call="flip(x)"
-        ),
+        benchmark=Benchmark(inputs="x = torch.randn(4, 1024, 4096, device='cuda')", call="flip(x)"),
     ),
 )
 
