@@ -240,7 +240,6 @@ def _side_by_side(rows: list[Row], speed: str) -> list[str]:
         "| | seconds |",
         "|---|---|",
         f"| ours, until correctness is known | {_spread([r.correct for r in rows])} |",
-        f"| ours, whole cascade without generated cases | {_spread([_plain(r) for r in rows])} |",
         f"| ours, whole cascade | {_spread([r.whole for r in rows])} |",
         f"| cold, call accuracy | {_spread([r.cold.call for r in rows])} |",
         f"| cold, execution accuracy | {_spread([r.cold.execution for r in rows])} |",
@@ -250,7 +249,6 @@ def _side_by_side(rows: list[Row], speed: str) -> list[str]:
         "| cold over ours, candidate by candidate | ratio |",
         "|---|---|",
         f"| until correctness is known | {_ratios(rows, _cold_correct, lambda r: r.correct)} |",
-        f"| end to end, without generated cases | {_ratios(rows, _cold_total, _plain)} |",
         f"| end to end, all that ours does | {_ratios(rows, _cold_total, lambda r: r.whole)} |",
         "",
     ]
@@ -265,10 +263,6 @@ def _busy_lines(busy: Busy) -> list[str]:
     if busy.utilisation is not None:
         said += f" nvidia-smi reported a mean utilisation of {busy.utilisation:.0%} meanwhile."
     return [said, ""]
-
-
-def _plain(row: Row) -> float:
-    return row.whole - row.differ
 
 
 def _cold_total(row: Row) -> float:
