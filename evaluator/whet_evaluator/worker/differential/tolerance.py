@@ -1,9 +1,10 @@
 """How far outputs are from the truth, and how far a candidate's may be. Pure; needs torch.
 
 Errors are in units in the last place (ulp) of the output's type, in two readings: the
-*typical* one relative to each element itself (99th percentile), and the *largest* one
-relative to the element or its row's root mean square, so that an element that happens
-to lie near zero does not decide.
+*typical* one relative to each element itself or an eighth of its row's root mean square (99th
+percentile), and the *largest* one relative to the element or that root mean square, so that
+elements that happen to lie near zero do not decide: what cancels there is as large in
+any order of the same operations.
 
 A candidate may err twice as much as the original does, or as much as moving every input
 by one float32 ulp does (any order of additions may), and always by a few ulp.
@@ -18,6 +19,7 @@ FACTOR = 2.0
 FACTOR_OF_FEW = 8.0
 """With fewer than `FEW` elements luck decides how large the original's error is."""
 FEW = 64
+NEAR_ZERO = 1 / 8
 _MAX_SAMPLE = 1 << 20
 _MIN_TAIL = 10
 _TRUSTED_RELATIVE = 2.0**-6
@@ -49,8 +51,9 @@ def errors(torch: Any, values: Any, truth: Any, dtype: Any) -> Errors:
     if not bool(counted.any()):
         return Errors()
     tiny, eps = float(torch.finfo(dtype).tiny), epsilon(torch, dtype)
-    apart = (values - truth).abs()
-    relative = (apart / (eps * truth.abs().clamp_min(tiny)))[counted]
+    apart, size = (values - truth).abs(), _row_size(torch, truth, tiny)
+    least = torch.maximum(truth.abs(), NEAR_ZERO * size).clamp_min(tiny)
+    relative = (apart / (eps * least))[counted]
     scaled = scaled_errors(torch, values, truth, dtype)[counted]
     return Errors(_typical(torch, relative), float(scaled.max()))
 
@@ -58,12 +61,17 @@ def errors(torch: Any, values: Any, truth: Any, dtype: Any) -> Errors:
 def scaled_errors(torch: Any, values: Any, truth: Any, dtype: Any) -> Any:
     """Per element, relative to the larger of the element and its row's root mean square."""
     tiny, eps = float(torch.finfo(dtype).tiny), epsilon(torch, dtype)
+    size = _row_size(torch, truth, tiny)
+    return (values - truth).abs() / (eps * torch.maximum(truth.abs(), size).clamp_min(tiny))
+
+
+def _row_size(torch: Any, truth: Any, tiny: float) -> Any:
+    """Root mean square of each element's row; of everything where rows are short."""
     finite = torch.where(torch.isfinite(truth), truth, torch.zeros_like(truth))
     rows = finite if finite.ndim and finite.shape[-1] >= 8 else finite.reshape(1, -1)
     peak = rows.abs().amax(-1, keepdim=True).clamp_min(tiny)
     size = (rows / peak).pow(2).mean(-1, keepdim=True).sqrt() * peak
-    size = size if rows is finite else size.reshape((1,) * finite.ndim)
-    return (values - truth).abs() / (eps * torch.maximum(truth.abs(), size).clamp_min(tiny))
+    return size if rows is finite else size.reshape((1,) * finite.ndim)
 
 
 def allowed(torch: Any, seen: Errors, *, n_elements: int, dtype: Any) -> Errors:
