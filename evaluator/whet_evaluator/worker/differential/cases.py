@@ -32,8 +32,8 @@ MAX_REDRAWN, N_DRAWS = 4, 3
 MAX_OUTER_BLOCK = 64
 OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
-TELLING = 1.22
-"""Rank of the few outside it that users ask about first: strided inputs, and one NaN."""
+TELLING_VALUE, TELLING_LAYOUT = 1.08, 1.22
+"""Ranks of the few outside it that users ask about first: one NaN, and strided inputs."""
 
 
 def generate(
@@ -188,7 +188,7 @@ def _values(family: Family, call: Call, setting: _Setting, *, later: int) -> Ite
     for order, (kind, hard) in enumerate(values.kinds(family.calls, call, setting.blocks)):
         rank = (1.02 + later if hard else OUTSIDE + 0.02 + 0.1 * later) + 0.06 * order
         if not hard and later == 0 and kind == "nan first":
-            rank = TELLING
+            rank = TELLING_VALUE
         for chosen in values.assignments(call, kind):
             names = ", ".join(_named(call, chosen))
             yield _Draft(
@@ -199,7 +199,7 @@ def _values(family: Family, call: Call, setting: _Setting, *, later: int) -> Ite
 
 def _layouts(family: Family, call: Call, setting: _Setting) -> Iterable[_Draft]:
     for order, (change, made, hard) in enumerate(layouts.variants(family.calls, call)):
-        rank = (1.1 if hard else TELLING) + 0.05 * order
+        rank = (1.1 if hard else TELLING_LAYOUT) + 0.05 * order
         group = "alias" if change.startswith("same memory") else "layout"
         yield _Draft(rank, setting.family, group, change, made, hard)
 
