@@ -72,7 +72,7 @@ def make_project(tmp_path: Path, name: str, *, tests: Sequence[str] = ()) -> Pro
         "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache"),
         # The worker lets only names of known tools through to the tests: pytest's are.
         "PYTEST_WHET_MARK": mark,
-        "WHET_LIMITS_DIFFERENTIAL_S": "2",  # generated cases have tests of their own
+        "WHET_LIMITS_DIFFERENTIAL_CASES": "3",  # generated cases have tests of their own
     }
     (tmp_path / "home").mkdir()
     return Project(root=root, name=name, environ=environ, mark=mark)

@@ -12,6 +12,7 @@ from whet_agent.candidates.reply import parse_reply
 from whet_agent.source.units import unit_of
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.evaluation import Candidate, Target, Workspace
+from whet_evaluator.worker.protocol import Limits
 from whet_evaluator.worker.records import Correct, Failed, Recorded, WorkerVerdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,9 @@ KERNELS = {
     "dequantize": "dequantize_kernel", "cross_entropy": "cross_entropy_kernel",
     "masked_sum": "masked_sum_kernel", "transpose_scale": "transpose_scale_kernel",
 }  # fmt: skip
+
+LIMITS = Limits(differential_cases=6)
+"""A number of generated cases, not seconds: both sides must run the same ones."""
 
 _spec = importlib.util.spec_from_file_location("sshd", ROOT / "tests/evaluator/sshd.py")
 assert _spec is not None
@@ -45,8 +49,8 @@ async def test_identical_verdicts_on_all_examples(tmp_path):
             WorkerEvaluator(there) as remote,
             WorkerEvaluator(Target(python=sys.executable)) as local,
         ):
-            await remote.open(Workspace(root=EXAMPLES))
-            await local.open(Workspace(root=EXAMPLES))
+            await remote.open(Workspace(root=EXAMPLES, limits=LIMITS))
+            await local.open(Workspace(root=EXAMPLES, limits=LIMITS))
             for name, kernel in KERNELS.items():
                 assert await judged(remote, name, kernel) == await judged(local, name, kernel)
     assert list(remote_tmp.iterdir()) == []
