@@ -224,8 +224,8 @@ from whet_evaluator.evaluation import Candidate, Target, Workspace
 from whet_evaluator.worker.records import UnitRef
 
 async def main():
-    unit = UnitRef(path="unit.py", kernels=(), launchers=("value",), text={text!r})
-    text = {text!r}
+    text = {text!r}  # the original's too: what an original does itself is no trick
+    unit = UnitRef(path="unit.py", kernels=(), launchers=("value",), text=text)
     worker = WorkerEvaluator(Target(python=sys.executable))
     await worker.open(Workspace(root=Path({root!r})))
     candidate = Candidate(unit=unit, text=text, nodes=("test_unit.py::test_value",), launches=(), seed=1)

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whet_evaluator.worker import replay
 from whet_evaluator.worker.differential import (
     cases,
     dimensions,
@@ -338,6 +339,12 @@ def test_a_size_that_drags_others_along_never_makes_a_giant() -> None:
     (family,) = dimensions.families([call_])
     everything = dict.fromkeys(range(len(family.groups)), 1 << 14)
     assert dimensions.resized(family, 0, everything) is None
+
+
+def test_a_search_times_the_largest_the_smallest_and_between() -> None:
+    assert replay.spread(12, 3) == {0, 6, 11}
+    assert replay.spread(12, 12) == replay.spread(12, 40) == set(range(12))
+    assert replay.spread(5, 1) == {0}
 
 
 def test_of_large_integer_tensors_only_the_range_is_kept() -> None:

@@ -56,7 +56,8 @@ class Limits:
     tests_budget_s: float = 120.0
     """On the interpreter: nodes not started within it are named as too slow."""
     differential_s: float | None = None
-    """For the generated cases of one candidate; None means `DIFFERENTIAL_S` of the mode."""
+    """For the generated cases of a confirmation; None means `DIFFERENTIAL_S` of the mode. In a
+    search each candidate gets a quarter; a dozen cases run whatever the clock says."""
     differential_cases: int = 400
     """At most that many generated cases, the most telling first; 0 turns them off."""
     memory_bytes: int = 8 << 30

@@ -66,12 +66,16 @@ def cases(job: dict[str, Any], versions: Versions, device: str) -> Cases:
     return found
 
 
+def spread(n: int, limit: int) -> set[int]:
+    """At most `limit` of the indices below `n`: the first, the last and evenly between."""
+    if n <= limit:
+        return set(range(n))
+    return {round(i * (n - 1) / max(1, limit - 1)) for i in range(limit)}
+
+
 def _thin_out(found: Cases, limit: int) -> None:
     """Keeps the largest, the smallest and evenly between; names the others."""
-    n = len(found.replays)
-    if n <= limit:
-        return
-    kept = {round(i * (n - 1) / max(1, limit - 1)) for i in range(limit)}
+    kept = spread(len(found.replays), limit)
     for number, replay in enumerate(found.replays):
         if number not in kept:
             found.not_timed.append(f"{replay.name}: left to the confirmation")

@@ -28,7 +28,8 @@ def adapt(old: dict[str, Any], new: dict[str, Any], moved: Sequence[tuple[int, i
     if "values" in old and _product(new["shape"]) > _MAX_LISTED:
         del new["values"]
         values = old["values"] or [0]
-        adapt({**_without_values(old), "range": [min(values), max(values)]}, new, moved)
+        ranged = {key: value for key, value in old.items() if key != "values"}
+        adapt({**ranged, "range": [min(values), max(values)]}, new, moved)
         new.setdefault("range", [min(values), max(values)])
     elif "values" in old:
         new["values"] = _values(old, new, moved)
@@ -165,10 +166,6 @@ def _cropped(values: list[int], old: Sequence[int], new: Sequence[int]) -> list[
             index += (at % old[d]) * strides[d]
         made.append(values[index])
     return made
-
-
-def _without_values(described: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in described.items() if key != "values"}
 
 
 def _extremes(described: dict[str, Any]) -> tuple[int, int]:
