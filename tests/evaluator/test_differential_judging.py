@@ -196,3 +196,11 @@ def test_errors_ignore_an_element_that_happens_to_be_near_zero():
     seen = tolerance.errors(torch, apart, truth, torch.float32)
     assert seen.typical == 0.0
     assert seen.largest < 1.0
+
+
+def test_a_race_counts_where_the_original_has_none(tmp_path):
+    race = "program 0 writes an element that program 1 reads"
+    racing, calm = both(values(), race=race), both(values())
+    assert judged(tmp_path / "a", calm, racing)["sentence"] == f"races: {race}"
+    assert judged(tmp_path / "b", racing, racing)["sentence"] == ""
+    assert judged(tmp_path / "c", racing, calm)["sentence"] == ""

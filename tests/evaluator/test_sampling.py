@@ -254,7 +254,7 @@ def test_idling_after_the_first_calls_is_noticed() -> None:
 
     with pytest.raises(DiffersError):
         time(device, tired)
-    assert calls[0] > 90
+    assert calls[0] >= 90
 
 
 def test_a_tensor_that_computes_when_looked_at_is_noticed() -> None:

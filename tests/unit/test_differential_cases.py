@@ -20,6 +20,7 @@ from whet_evaluator.worker.differential import (
     indices,
     inputs,
     layouts,
+    scalars,
     sizes,
 )
 
@@ -122,14 +123,49 @@ def test_views_of_one_memory_shrink_but_never_grow_into_each_other() -> None:
 
 
 def test_targets_hold_every_kind_of_size() -> None:
-    found = sizes.targets(100, [32], by_16=False)
+    found = sizes.targets(100, 100, [32], by_16=False)
     assert {99, 101, 1, 31, 32, 33, 67} <= set(found)
     prime = sizes.prime_below(100)
     assert prime in found
     assert all(prime % d for d in range(2, prime))
-    by_16 = sizes.targets(128, [32], by_16=True)
+    by_16 = sizes.targets(128, 128, [32], by_16=True)
     first_odd = next(i for i, n in enumerate(by_16) if n % 16)
     assert {112, 144, 48, 16} <= set(by_16[:first_odd])
+
+
+def test_sizes_go_beyond_the_largest_recorded_one() -> None:
+    calls = [call(tensor((130,))), call(tensor((256,)))]
+    tried = [c for c in cases.generate(calls, [], seed=1, blocks=[64]) if c["group"] == "shape"]
+    assert any(shapes(case["call"]) == [[257]] and case["hard"] for case in tried)
+    assert 300 + 1 not in sizes.targets(10, 300, [], by_16=False), "not thirty times the size"
+    assert 256 + 16 in sizes.targets(128, 256, [], by_16=True)
+
+
+def test_numbers_that_were_always_alike_vary() -> None:
+    one = call(
+        tensor((8,)), {"float": "0.5"}, names=("x", "factor"),
+        eps={"float": "1e-06"}, transposed=True, n=8, nothing={"float": "nan"},
+    )  # fmt: skip
+    one["defaults"] = {"causal": {"value": False}, "cap": {"float": "0.0"}, "axis": {"value": 1}}
+    found = {change: hard for change, _, hard in scalars.variants(one)}
+    assert {change.partition(" ")[0]: hard for change, hard in found.items() if hard} == {
+        "factor": True, "eps": True
+    }  # fmt: skip
+    assert list(found)[2:] == [
+        "eps 1e-06 -> 0.25", "transposed True -> False", "causal False (its default) -> True",
+        "cap 0.0 (its default) -> 0.25",
+    ]  # fmt: skip
+    changed = [made for change, made, _ in scalars.variants(one) if change.startswith("causal")]
+    assert changed[0]["kwargs"]["causal"] == {"value": True}
+    assert "causal" not in one["kwargs"]
+
+
+def test_a_default_integer_becomes_one_that_the_tensors_hold() -> None:
+    labels = tensor((4,), dtype="int64", values=[3, 1, 3, 0])
+    one = call(labels) | {"defaults": {"ignore_index": {"value": -100}}}
+    (found,) = scalars.variants(one)
+    assert found[0] == "ignore_index -100 (its default) -> 3"
+    assert not found[2], "no test passed it"
 
 
 def test_a_direct_launchs_grid_follows_its_sizes() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import inspect
 import os
 import sys
 import types
@@ -59,6 +60,20 @@ def encode(value: Any, storages: dict[int, int], depth: int = 0) -> Any:  # noqa
         home = _home_of(type(value).__module__)
         return {"object": {"class": type(value).__qualname__, "home": home, "state": state}}
     return {"unreplayable": kind}
+
+
+def left_at_default(signature: inspect.Signature, args: Any, kwargs: Any) -> dict[str, Any]:
+    """Numbers and flags that the caller did not pass, by name, encoded."""
+    try:
+        given = signature.bind_partial(*args, **kwargs).arguments
+    except TypeError:  # the call itself will raise it
+        return {}
+    return {
+        name: encode(parameter.default, {})
+        for name, parameter in signature.parameters.items()
+        if name not in given and type(parameter.default) in {bool, int, float}
+        and parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
+    }  # fmt: skip
 
 
 def _container(value: Any, inner: Callable[[Any], Any]) -> dict[str, Any] | None:

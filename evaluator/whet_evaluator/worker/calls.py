@@ -21,7 +21,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from . import arguments, integrity, launchers, overlay, placed
-from .arguments import encode
+from .arguments import encode, left_at_default
 from .rebuilding import Rebuilt, reached
 from .trampolines import copied, trampoline
 
@@ -162,6 +162,8 @@ class CallRecorder:
                     _mark(args[0], self._open)
                 return original(*args, **kwargs)
             call = {"launcher": launcher, **more, "names": names}
+            if not is_autograd:
+                call["defaults"] = left_at_default(signature, args, kwargs)
             described = self._described(call, args[n_context:], kwargs)
             described["grad"] = self._grad if is_autograd else _grad_mode()
             with self._recorded(described, launcher) as record:

@@ -20,6 +20,9 @@ _PREFIXES = (
     "ROCR_", "RCCL_", "AMD_", "GPU_", "TRITON_", "TORCH", "PYTORCH_", "OMP_", "MKL_", "KMP_",
     "OPENBLAS_", "PYTEST_", "SLURM_", "LMOD_", "MIOPEN_", "LLVM_",
 )  # fmt: skip
+_OUTER = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_", "PYTEST_VERSION")
+"""Set by a pytest that Whet itself was started from: they would tell a candidate that it is
+under test where it is not."""
 _SECRET = re.compile(
     r"API_?KEY|_KEY$|^KEY$|_KEY_|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH(?!OR)|COOKIE|PRIVATE"
 )
@@ -30,7 +33,8 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if (name in _NAMES or name.startswith(_PREFIXES)) and not is_secret(name)
+        if (name in _NAMES or name.startswith(_PREFIXES))
+        and not (is_secret(name) or name.startswith(_OUTER))
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import bfloat16, hardware, libdevice, limits, pretend, standins
+from .patching import Patching
 
 DEFAULT_ARCH = "sm_90"
 _installed: set[str] = set()
@@ -150,20 +151,15 @@ def _patch_interpreter(triton: Any) -> None:
     from triton.runtime.autotuner import Autotuner
     from triton.runtime.jit import JITFunction
 
-    real_prune, real_patch = Autotuner.prune_configs, interpreter._patch_lang
+    real_prune = Autotuner.prune_configs
 
     def first_config(self: Any, *args: Any, **kwargs: Any) -> Any:
         return list(real_prune(self, *args, **kwargs))[:1]
 
-    def patch_lang(fn: Any) -> Any:
-        # It looks for `tl` among the kernel's globals; `import triton` alone is as good.
-        fn.__globals__.setdefault("__whet_tl__", triton.language)
-        return real_patch(fn)
-
     Autotuner.prune_configs = first_config
     # Triton 3.6 benches even a single config: its time decides nothing.
     Autotuner._bench = lambda self, *args, config, **meta: [0.0, 0.0, 0.0]
-    interpreter._patch_lang = patch_lang
+    interpreter._patch_lang = Patching(interpreter, triton.language).patch
     JITFunction.run = _not_interpreted
     libdevice.install()
     bfloat16.install(interpreter.InterpreterBuilder)

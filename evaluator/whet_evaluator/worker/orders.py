@@ -83,7 +83,9 @@ class Stand:
         """A zygote's or fresh process's own environment, until its child settles."""
         # numpy's OpenBLAS starts threads at import; a process that forks must have one.
         env = {**self.env, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        return {**env, "TRITON_INTERPRET": "1"} if interpret else env
+        # On the interpreter the lanes are the parallelism: small operations that wait for
+        # threads on busy cores take a hundred times their own time.
+        return {"OMP_NUM_THREADS": "1", **env, "TRITON_INTERPRET": "1"} if interpret else env
 
     def _child_env(self, where: Where, mode: Mode, device: Device | None) -> dict[str, str]:
         env = {**self.env, **where.scratch.environment()}

@@ -73,6 +73,11 @@ class Recorder:
         """How often the test launched each kernel of the unit."""
         return {name: n for (node, name), n in self._n_launches.items() if node == nodeid}
 
+    @property
+    def launching(self) -> str | None:
+        """The unit's kernel that the interpreter is running, if any."""
+        return None if self._pending is None else str(self._pending["kernel"])
+
     def launches(self) -> list[Launch]:
         return [Launch(**fields) for fields in self._seen.values()]
 

@@ -16,7 +16,7 @@ Stage = Literal["screen", "collect", "record", "load", "tests", "differ", "time"
 Mode = Literal["device", "interpret", "compile"]
 Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "not run"]
 Oracle = Literal["reference", "torch", "float64", "original"]
-CaseGroup = Literal["recorded", "shape", "layout", "values", "alias"]
+CaseGroup = Literal["recorded", "shape", "layout", "values", "alias", "arguments"]
 CaseStatus = Literal["equal", "differs", "behaviour change", "not run"]
 Differences = Literal["contract", "strict", "listed"]
 """Which differences are fatal: those in hard cases, all of them, or none (`fix`: the original is

@@ -23,7 +23,7 @@ CHEATS = (
         name="the right answer is computed first and freed, then empty memory is returned",
         unit="add",
         where="proof",
-        found=("Differs", "Cheated"),
+        found=("Differs", "Cheated", "Failed"),
         text=edited(
             "add",
             (
@@ -76,7 +76,7 @@ CHEATS = (
         name="the result is written into the first input as well",
         unit="add",
         where="differ",
-        found=("Differs",),
+        found=("Differs", "Failed"),
         text=edited(
             "add",
             (

@@ -3,7 +3,7 @@
 A *case* is JSON, pure data made from recorded calls, launches and a seed:
 
     {"id": "c017", "name": "softmax(float32[63x781]): rows 64 -> 63",
-     "group": "recorded" | "shape" | "layout" | "values" | "alias", "hard": bool,
+     "group": "recorded" | "shape" | "layout" | "values" | "alias" | "arguments", "hard": bool,
      "call": like one of `calls.CallRecorder.json()`, "elements": int,
      "values": {"<storage number>": "normal" | "large" | "denormal" | ...}, "seed": int}
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import dimensions, encoded, grids, indices, layouts, sizes, values
+from . import dimensions, encoded, grids, indices, layouts, scalars, sizes, values
 from .dimensions import Family
 from .encoded import Call
 
@@ -32,8 +32,9 @@ MAX_REDRAWN, N_DRAWS = 4, 3
 MAX_OUTER_BLOCK = 64
 OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
-TELLING_VALUE, TELLING_LAYOUT = 1.08, 1.22
-"""Ranks of the few outside it that users ask about first: one NaN, and strided inputs."""
+TELLING_VALUE, TELLING_LAYOUT, TELLING_SCALAR = 1.08, 1.22, 1.16
+"""Ranks of the few outside it that users ask about first: one NaN, strided inputs, and
+arguments that were always the same."""
 
 
 def generate(
@@ -115,6 +116,7 @@ def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
         yield from _values(family, call, setting, later=turn)
         if turn == 0:
             yield from _layouts(family, call, setting)
+            yield from _scalars(call, setting)
 
 
 def _bases(family: Family) -> list[int]:
@@ -175,7 +177,8 @@ def _targets(group: dimensions.Group, n: int, setting: _Setting, contract: bool)
     """Sizes to try. An outer dimension is the grid's: thousands of programs tell no more than
     a few, and only small blocks could divide it."""
     blocks = [b for b in setting.blocks if b <= MAX_OUTER_BLOCK or not group.is_outer]
-    return sizes.targets(n, blocks, by_16=contract)
+    largest = n if group.is_outer else max(group.sizes)
+    return sizes.targets(n, largest, blocks, by_16=contract)
 
 
 def _is_contract(group: dimensions.Group, setting: _Setting) -> bool:
@@ -202,6 +205,12 @@ def _layouts(family: Family, call: Call, setting: _Setting) -> Iterable[_Draft]:
         rank = (1.1 if hard else TELLING_LAYOUT) + 0.05 * order
         group = "alias" if change.startswith("same memory") else "layout"
         yield _Draft(rank, setting.family, group, change, made, hard)
+
+
+def _scalars(call: Call, setting: _Setting) -> Iterable[_Draft]:
+    for order, (change, made, hard) in enumerate(scalars.variants(call)):
+        rank = (1.04 if hard else TELLING_SCALAR) + 0.07 * order
+        yield _Draft(rank, setting.family, "arguments", change, made, hard)
 
 
 def _named(call: Call, storages: Sequence[int]) -> list[str]:

@@ -58,7 +58,7 @@ class Comparison:
         finding = self.finding
         finding.sentence = (
             self._exceptions() or self._forms() or self._side_effects() or self._values()
-            or self._repeats() or self._other_values()
+            or self._repeats() or self._other_values() or self._races()
         )  # fmt: skip
         return finding
 
@@ -101,6 +101,11 @@ class Comparison:
             if not run.zones_intact and self._original[name].zones_intact:
                 return "writes outside its tensors, into the red zones around them"
         return ""
+
+    def _races(self) -> str:
+        """What the original's programs do to each other they may do in a candidate."""
+        race = self._candidate["first"].race
+        return f"races: {race}" if race and not self._original["first"].race else ""
 
     # ---- numbers ----------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_RUN_BYTES = 256 << 20
+_MAX_MESSAGE = 300
 NOT_REBUILT = "UnreplayableError"
 """Begins what a run "raised" whose inputs could not be made."""
 
@@ -53,6 +54,9 @@ class Run:
     seconds: float = 0.0
     origins: Mapping[str, Any] | None = None
     """By role, as `proof` saw them; None where it did not watch."""
+    race: str = ""
+    """The first race between programs of a launch, as `races` says it; empty where none was
+    seen, or nobody looked."""
 
 
 def write(folder: str, name: str, run: Run) -> int:
@@ -71,6 +75,7 @@ def write(folder: str, name: str, run: Run) -> int:
         "raised": run.raised, "structure": run.structure, "plain": list(run.plain),
         "outputs": described, "changed": list(run.changed), "zones_intact": run.zones_intact,
         "launches": dict(run.launches), "seconds": run.seconds, "origins": run.origins,
+        "race": run.race,
     }  # fmt: skip
     partial = os.path.join(folder, name + ".part")
     with open(partial, "w", encoding="utf-8") as file:
@@ -97,6 +102,7 @@ def read(folder: str, name: str, torch: Any) -> Run | None:
             zones_intact=bool(head["zones_intact"]),
             launches={str(k): int(v) for k, v in head["launches"].items()},
             seconds=float(head["seconds"]), origins=_origins(head["origins"]),
+            race=str(head["race"])[:_MAX_MESSAGE],
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error

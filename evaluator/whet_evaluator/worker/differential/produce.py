@@ -30,25 +30,29 @@ from ..record import Recorder
 from . import outputs, tuners
 from .execution import Execution, Prepared
 from .poison import Poison
+from .races import Races
 from .widen import widened
 
 MIN_CASES = 12
 """As many run whatever the budget: the clock of a busy host must not decide what is found."""
+_CLOCKS = {"interpret": time.process_time, "device": time.monotonic}
+"""What the budget is counted in. On the interpreter the CPU's own seconds: how busy the other
+cores are must not decide how much is asked."""
 _PATTERN = {"first": 0, "again": 1, "other": 0, "back": 1}
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Runs `job["cases"]`, each `{case, runs, dump}`, until `job["budget_s"]` is spent, but at
-    least `MIN_CASES`, or `job["max_bytes"]` are written.
+    """Runs `job["cases"]`, each `{case, runs, dump}`, until `job["budget_s"]` of `_CLOCKS` are
+    spent, but at least `MIN_CASES`, or `job["max_bytes"]` are written.
 
     Case k's files go to `job["folder"]/k`. Returns `{done}`: how many cases were run.
     """
-    producer = Producer(job)
-    began = time.monotonic()
+    producer, clock = Producer(job), _CLOCKS[job["mode"]]
+    began = clock()
     total = len(job["cases"])
     done = 0
     for number, item in enumerate(job["cases"]):
-        spent = time.monotonic() - began > float(job["budget_s"])
+        spent = clock() - began > float(job["budget_s"])
         if (number >= MIN_CASES and spent) or (number and producer.n_bytes > int(job["max_bytes"])):
             break
         job["progress"](item["case"]["name"], number, total)
@@ -78,6 +82,11 @@ class Producer:
         self._recorder.install()
         self._proof = Proof(torch, job["unit_file"])
         self._proof.install(_launchable(interpreted=self._interpreted))
+        self._races = Races(lambda: self._recorder.launching)
+        if self._interpreted:
+            from triton.runtime.interpreter import InterpreterBuilder
+
+            self._races.install(InterpreterBuilder)
         self._module: ModuleType = importing.import_unit(job)
         self._references: dict[str, Callable[..., Any]] = {}
         self.n_bytes = 0
@@ -126,6 +135,8 @@ class Producer:
         watched = name == "first" and case["group"] == "recorded"
         execution = Execution(self._torch, prepared, dump, self._proof if watched else None)
         began = time.monotonic()
+        if name == "first":
+            self._races.begin()
         with self._manner(name):
             made = execution.of(lambda: self._function(name, case))
         return outputs.Run(
@@ -133,7 +144,7 @@ class Producer:
             outputs=made.outputs, changed=made.changed,
             zones_intact=made.zones_intact and self._poison.intact(),
             launches=dict(self._recorder.n_launches(nodeid)),
-            seconds=time.monotonic() - began, origins=made.origins,
+            seconds=time.monotonic() - began, origins=made.origins, race=self._races.end(),
         )  # fmt: skip
 
     @contextlib.contextmanager

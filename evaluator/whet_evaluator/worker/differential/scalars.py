@@ -1,0 +1,78 @@
+"""The same call with other plain numbers: a scale, an epsilon, a flag, and what the tests left
+at its default.
+
+A number that the tests always pass alike could be written into the kernel unnoticed. A
+float of the recorded sign and magnitude lies within the recorded contract; a flag turned
+round, a far larger epsilon or a default never passed lie outside it. Integers that are
+passed are sizes, strides or axes as often as not, and stay as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from . import encoded
+from .encoded import Call, Path
+
+TINY, PLAIN = 0.01, 0.25
+"""An epsilon is below the first; the second is a number that shows where one is ignored."""
+
+
+def variants(call: Call) -> Iterator[tuple[str, Call, bool]]:
+    """`(change, call, hard)`, those within the contract first."""
+    passed = list(_passed(call))
+    for hard in (True, False):
+        for path, kind, value, is_hard in passed:
+            if is_hard is hard:
+                yield _made(call, path, kind, value), _with(call, path, value), hard
+    for name, default in call.get("defaults", {}).items():
+        made = copy.deepcopy(call)
+        (kind, content), *_ = default.items()
+        other = _other_default(call, kind, content)
+        if other is not None:
+            made["kwargs"][name] = {kind: other}
+            yield f"{name} {content} (its default) -> {other}", made, False
+
+
+def _passed(call: Call) -> Iterator[tuple[Path, str, Any, bool]]:
+    """Other contents for the floats and flags among the arguments themselves."""
+    for path, kind, content in encoded.leaves(call):
+        if len(path) != 3 or path[0] == "grid":
+            continue
+        if kind == "float" and math.isfinite(float(content)):
+            number = float(content)
+            if number:
+                yield path, content, repr(_near(number)), True
+            if abs(number) < TINY:
+                yield path, content, repr(PLAIN), False
+        elif kind == "value" and isinstance(content, bool):
+            yield path, str(content), not content, False
+
+
+def _near(number: float) -> float:
+    """Of the same sign and magnitude; what may be a fraction stays one."""
+    return number * (0.75 if abs(number) <= 1 else 1.25)
+
+
+def _other_default(call: Call, kind: str, content: Any) -> Any:
+    if kind == "float":
+        number = float(content)
+        return repr(PLAIN if abs(number) < TINY else _near(number)) if number == number else None
+    if isinstance(content, bool):
+        return not content
+    # An integer is told apart where the tensors hold it: a label to ignore, a padding index.
+    held = [v for t in encoded.tensors(call).values() for v in t.get("values", ())]
+    return next((v for v in held if v != content), None)
+
+
+def _made(call: Call, path: Path, old: str, new: Any) -> str:
+    return f"{encoded.parameter(call, path)} {old} -> {new}"
+
+
+def _with(call: Call, path: Path, content: Any) -> Call:
+    made = copy.deepcopy(call)
+    encoded.put(made, path, content)
+    return made

@@ -1,0 +1,109 @@
+"""In a process with `TRITON_INTERPRET=1`: what `Races` says of each kernel below, as JSON."""
+
+import json
+
+import torch
+import triton
+import triton.language as tl
+
+from whet_evaluator.worker.differential.races import Races
+
+N = 64
+LOCKED, LAST = 8, 9
+
+
+@triton.jit
+def own_slots(x, out, lock, n: tl.constexpr):
+    at = tl.program_id(0) * n + tl.arange(0, n)
+    tl.store(out + at, tl.load(x + at) + 1)
+
+
+@triton.jit
+def same_slot_same_value(x, out, lock, n: tl.constexpr):
+    tl.store(out + tl.arange(0, n), tl.full((n,), 3.0, tl.float32))
+
+
+@triton.jit
+def same_slot_other_value(x, out, lock, n: tl.constexpr):
+    tl.store(out + tl.arange(0, n), tl.full((n,), 1.0, tl.float32) * tl.program_id(0))
+
+
+@triton.jit
+def added_by_atomics(x, out, lock, n: tl.constexpr):
+    tl.atomic_add(out + tl.arange(0, n), tl.load(x + tl.arange(0, n)))
+
+
+@triton.jit
+def added_without(x, out, lock, n: tl.constexpr):
+    at = tl.arange(0, n)
+    tl.store(out + at, tl.load(out + at) + tl.load(x + at))
+
+
+@triton.jit
+def zeroed_by_the_first(x, out, lock, n: tl.constexpr):
+    at = tl.arange(0, n)
+    if tl.program_id(0) == 0:
+        tl.store(out + at, tl.zeros((n,), tl.float32))
+    tl.atomic_add(out + at, tl.load(x + at))
+
+
+@triton.jit
+def added_under_a_lock(x, out, lock, n: tl.constexpr):
+    at = tl.arange(0, n)
+    while tl.atomic_cas(lock, 0, 1) == 1:
+        pass
+    tl.store(out + at, tl.load(out + at) + tl.load(x + at))
+    tl.atomic_xchg(lock, 0)
+
+
+@triton.jit
+def summed_by_the_last(x, out, lock, n: tl.constexpr):
+    at = tl.arange(0, n)
+    pid = tl.program_id(0)
+    tl.store(x + pid * n + at, tl.load(x + pid * n + at) * 2)
+    if tl.atomic_add(lock, 1) == tl.num_programs(0) - 1:
+        total = tl.zeros((n,), tl.float32)
+        for k in range(4):
+            total += tl.load(x + k * n + at)
+        tl.store(out + at, total)
+
+
+@triton.jit
+def shifted_in_place(x, out, lock, n: tl.constexpr):
+    at = tl.program_id(0) * n + tl.arange(0, n)
+    tl.store(x + at, tl.load(x + at + 1))
+
+
+@triton.jit
+def masked_apart(x, out, lock, n: tl.constexpr):
+    at = tl.arange(0, n)
+    mine = at % 4 == tl.program_id(0)
+    tl.store(out + at, tl.load(x + at, mask=mine, other=0.0), mask=mine)
+
+
+KERNELS = (
+    own_slots, same_slot_same_value, same_slot_other_value, added_by_atomics, added_without,
+    zeroed_by_the_first, added_under_a_lock, summed_by_the_last, shifted_in_place, masked_apart,
+)  # fmt: skip
+
+
+def main() -> None:
+    from triton.runtime.interpreter import InterpreterBuilder
+
+    name = ["kernel"]
+    races = Races(lambda: name[0])
+    races.install(InterpreterBuilder)
+    said = {}
+    for kernel in KERNELS:
+        name[0] = kernel.fn.__name__
+        for turn, programs in enumerate((4, 1)):
+            x, out = torch.randn(4 * N + 1), torch.zeros(4 * N)
+            races.begin()
+            kernel[(programs,)](x, out, torch.zeros(1, dtype=torch.int32), N)
+            said[f"{name[0]} {programs}"] = races.end()
+            assert turn == 0 or not said[f"{name[0]} {programs}"], "one program races with nobody"
+    print(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main()
