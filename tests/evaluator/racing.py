@@ -1,5 +1,7 @@
 """In a process with `TRITON_INTERPRET=1`: what `Races` says of each kernel below, as JSON."""
 
+# ruff: noqa: T201 - what it prints is its answer
+
 import json
 
 import torch

@@ -60,7 +60,7 @@ def _near(number: float) -> float:
 def _other_default(call: Call, kind: str, content: Any) -> Any:
     if kind == "float":
         number = float(content)
-        return repr(PLAIN if abs(number) < TINY else _near(number)) if number == number else None
+        return None if math.isnan(number) else repr(PLAIN if abs(number) < TINY else _near(number))
     if isinstance(content, bool):
         return not content
     # An integer is told apart where the tensors hold it: a label to ignore, a padding index.
