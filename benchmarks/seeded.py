@@ -68,9 +68,9 @@ def main() -> None:
 
 def _line(one: BugFound | RewriteJudged) -> str:
     if isinstance(one, RewriteJudged):
-        return f"{one.rewrite.name}: {f'REJECTED {one.rejected}' if one.rejected else 'accepted'}"
+        return f"{one.rewrite.name}: {f'REJECTED {one.rejected} in the {one.stage}' if one.rejected else 'accepted'}"
     listed = f"listed: {one.as_change}" if one.as_change else "NOT FOUND"
-    cases = one.by_cases or listed
+    cases = f"{one.by_cases or listed} ({one.stage})"
     return f"{one.bug.name}: tests {one.by_tests or '-'}; generated {cases}"
 
 
@@ -84,7 +84,8 @@ def report(judged: Sequence[BugFound | RewriteJudged], facts: Facts, *, left: in
         f"Judged on {where}, torch {facts.torch}, triton {facts.triton}, Python "
         f"{facts.python}, by `benchmarks/seeded.py`. *Tests* is how many of the author's "
         "tests turn red; *generated cases* is the first that told the bug from the original "
-        "with no test run at all. The corpus lies in `tests/adversarial/seeded` and "
+        "with no test run at all, in the search or, where it says so, in the confirmation "
+        "that every offer goes through. The corpus lies in `tests/adversarial/seeded` and "
         "`tests/adversarial/honest`; every entry is first checked against torch.\n"
     )
     return "\n".join(
@@ -135,12 +136,15 @@ def _bug_row(one: BugFound) -> str:
     missed = f"**not found**{f': {excuse}' if excuse else ''}"
     listed = f"listed: {one.as_change}" if one.as_change else missed
     cases = one.by_cases or listed
+    if one.is_found and one.stage == "confirmation":
+        cases += " (in the confirmation)"
     return f"| {one.bug.name} | {one.bug.kind} | {one.by_tests or 'green'} | {_cell(cases)} |"
 
 
 def _rewrite_row(one: RewriteJudged) -> str:
     verdict = f"**rejected**: {_cell(one.rejected)}" if one.rejected else "accepted"
-    return f"| {one.rewrite.name} | {one.rewrite.what} | {verdict} |"
+    where = f" (in the {one.stage})" if one.rejected else ""
+    return f"| {one.rewrite.name} | {one.rewrite.what} | {verdict}{where} |"
 
 
 def _cell(text: str) -> str:

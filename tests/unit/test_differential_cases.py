@@ -101,6 +101,17 @@ def test_labels_stay_below_the_number_of_classes() -> None:
     assert fewer == labels[:5]
 
 
+def test_indices_stay_below_a_count_that_does_not_move() -> None:
+    segments = tensor((4,), dtype="int64", storage=1, values=[0, 2, 1, 2])
+    one = call(tensor((4, 130)), segments, n_segments=3)
+    more = list(encoded.tensors(resized([one], 4, 131)).values())[1]["values"]
+    assert len(more) == 131
+    assert set(more) == {0, 1, 2}, "the rows grew, the segments did not"
+    labels = tensor((64,), dtype="int64", storage=1, values=[i % 41 for i in range(64)])
+    fewer = resized([call(tensor((64, 1000)), labels)], 1000, 33)
+    assert max(list(encoded.tensors(fewer).values())[1]["values"]) < 33
+
+
 def test_running_counts_end_at_the_new_total_and_permutations_stay_such() -> None:
     counts = tensor((4,), dtype="int32", storage=1, values=[0, 10, 25, 90])
     order = tensor((90,), dtype="int64", storage=2, values=[89 - i for i in range(90)])

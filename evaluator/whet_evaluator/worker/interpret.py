@@ -7,6 +7,7 @@ CUDA alone, Triton's driver, and an autotuner that must not judge by a CPU's clo
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -161,8 +162,17 @@ def _patch_interpreter(triton: Any) -> None:
     Autotuner._bench = lambda self, *args, config, **meta: [0.0, 0.0, 0.0]
     interpreter._patch_lang = Patching(interpreter, triton.language).patch
     JITFunction.run = _not_interpreted
+    _without_overflow_checks(interpreter.interpreter_builder)
     libdevice.install()
     bfloat16.install(interpreter.InterpreterBuilder)
+
+
+def _without_overflow_checks(builder: Any) -> None:
+    """Each sum of integers is made once more in 64 bits, for an assertion that nothing makes
+    unless the kernel is debugged: half of what a small kernel costs."""
+    options = builder.options
+    if not getattr(options, "debug", True) and hasattr(options, "sanitize_overflow"):
+        builder.options = dataclasses.replace(options, sanitize_overflow=False)
 
 
 def _not_interpreted(jit: Any, *_: Any, **__: Any) -> Any:

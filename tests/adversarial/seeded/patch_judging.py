@@ -2,6 +2,8 @@
 
 A bug is asked of twice: of the user's tests alone, and of the generated cases alone (no
 node is named, so the cascade has no stage "tests"). A rewrite goes through everything.
+What a search accepts is confirmed, on all cases, as it would be before it is offered; only
+what passes both counts as accepted.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from patches import PROJECTS, UNITS, Bug, Patch, Rewrite, Unit, copy_projects, patched
 
@@ -28,6 +30,7 @@ from whet_evaluator.worker.protocol import Limits
 
 T = TypeVar("T", Bug, Rewrite)
 SEED = 20260
+Stage = Literal["search", "confirmation"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,8 @@ class BugFound:
     as_change: str = ""
     """Named as a behaviour change outside the contract, where it was not rejected."""
     detail: str = ""
+    stage: Stage = "search"
+    """Which of the two found it, or found it last."""
 
     @property
     def is_found(self) -> bool:
@@ -55,6 +60,7 @@ class RewriteJudged:
     rejected: str
     changes: tuple[str, ...] = ()
     detail: str = ""
+    stage: Stage = "search"
 
 
 OnJudged = Callable[[BugFound | RewriteJudged], None]
@@ -122,18 +128,28 @@ async def _judged(
     evaluator: WorkerEvaluator, baseline: Baseline, patch: Patch, *, with_tests: bool
 ) -> BugFound | RewriteJudged:
     if isinstance(patch, Rewrite):
-        verdict = await evaluator.evaluate(baseline.candidate(patch, baseline.nodes), _silent)
+        verdict, stage = await _whole(evaluator, baseline.candidate(patch, baseline.nodes))
         return RewriteJudged(
             rewrite=patch, rejected=rejection(verdict), changes=_changes(verdict),
-            detail=_detail(verdict),
+            detail=_detail(verdict), stage=stage,
         )  # fmt: skip
     by_tests = await _red(evaluator, baseline, patch) if with_tests else ""
-    verdict = await evaluator.evaluate(baseline.candidate(patch, ()), _silent)
+    verdict, stage = await _whole(evaluator, baseline.candidate(patch, ()))
     changes = _changes(verdict)
     return BugFound(
         bug=patch, by_tests=by_tests, by_cases=rejection(verdict),
-        as_change=changes[0] if changes else "", detail=_detail(verdict),
+        as_change=changes[0] if changes else "", detail=_detail(verdict), stage=stage,
     )  # fmt: skip
+
+
+async def _whole(
+    evaluator: WorkerEvaluator, candidate: Candidate
+) -> tuple[records.WorkerVerdict, Stage]:
+    """The verdict that counts: a search's where it rejects, else the confirmation's."""
+    verdict = await evaluator.evaluate(candidate, _silent)
+    if not isinstance(verdict, records.Correct):
+        return verdict, "search"
+    return await evaluator.confirm(candidate, _silent), "confirmation"
 
 
 async def _red(evaluator: WorkerEvaluator, baseline: Baseline, bug: Bug) -> str:

@@ -23,8 +23,9 @@ from .dimensions import Family
 from .encoded import Call
 
 MAX_CASES = 400
-CHEAP_ELEMENTS = 24_000
-"""A call with no more elements costs the interpreter about a tenth of a second."""
+CHEAP_ELEMENTS, CHEAP_BLOCKS = 24_000, 64
+"""A call with no more elements, in no more blocks of the smallest size, costs the interpreter
+about a tenth of a second: it spends its time by programs rather than by elements."""
 SMALL_ELEMENTS = 64_000
 """Recorded calls up to this size come first: the tests ran them too."""
 MAX_RECORDED = 40
@@ -85,6 +86,11 @@ class _Setting:
     """Sizes the compiler knows to be divisible by 16; None where no launch was recorded."""
     family: int
 
+    @property
+    def cheap(self) -> int:
+        """Elements of a call that costs little."""
+        return min([CHEAP_ELEMENTS, *(CHEAP_BLOCKS * max(32, b) for b in self.blocks[:1])])
+
 
 @dataclass
 class _Draft:
@@ -105,9 +111,9 @@ class _Draft:
 def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
     yield from _recorded(family, setting)
     yield from _integers(family, setting)
-    for turn, number in enumerate(_bases(family)):
+    for turn, number in enumerate(_bases(family, setting.cheap)):
         free = {i for i, g in enumerate(family.groups) if not _is_contract(g, setting)}
-        small = sizes.shrunken(family, number, setting.blocks, CHEAP_ELEMENTS, free)
+        small = sizes.shrunken(family, number, setting.blocks, setting.cheap, free)
         call = family.calls[number] if small is None else small.calls[0]
         if small is not None:
             yield _Draft(0.5, setting.family, "shape", "made small", call, hard=True)
@@ -119,21 +125,21 @@ def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
             yield from _scalars(call, setting)
 
 
-def _bases(family: Family) -> list[int]:
+def _bases(family: Family, cheap: int) -> list[int]:
     """The most telling recorded call of each combination of types, at most three."""
     best: dict[str, int] = {}
-    for number in sorted(range(len(family.calls)), key=lambda i: _rank(family.calls[i])):
+    for number in sorted(range(len(family.calls)), key=lambda i: _rank(family.calls[i], cheap)):
         types = json.dumps([t["dtype"] for t in encoded.tensors(family.calls[number]).values()])
         best.setdefault(types, number)
     return sorted(best.values())[:3]
 
 
-def _rank(call: Call) -> tuple[int, int, int]:
+def _rank(call: Call, cheap: int) -> tuple[int, int, int]:
     """Smaller is a better base: no size of one, as few multiples of 16 as there are, and
     as close to cheap as can be (a tiny call has no second block)."""
     shapes = [n for tensor in encoded.tensors(call).values() for n in tensor["shape"]]
     n_even = sum(n % 16 == 0 for n in shapes)
-    return shapes.count(1), n_even, abs(encoded.n_elements(call) - CHEAP_ELEMENTS)
+    return shapes.count(1), n_even, abs(encoded.n_elements(call) - cheap)
 
 
 def _recorded(family: Family, setting: _Setting) -> Iterable[_Draft]:
@@ -164,7 +170,7 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
                 made = dimensions.resized(base, 0, changes)
                 if made is None or encoded.n_elements(made) > dimensions.MAX_ELEMENTS:
                     continue
-                dear = encoded.n_elements(made) > 8 * CHEAP_ELEMENTS
+                dear = encoded.n_elements(made) > 8 * setting.cheap
                 later_still = (1.5 if dear else 0.0) + (0.0 if alone else 0.3)
                 what = sizes.described(base, changes)
                 yield _Draft(
@@ -201,8 +207,11 @@ def _values(family: Family, call: Call, setting: _Setting, *, later: int) -> Ite
 
 
 def _layouts(family: Family, call: Call, setting: _Setting) -> Iterable[_Draft]:
-    for order, (change, made, hard) in enumerate(layouts.variants(family.calls, call)):
+    variants = sorted(layouts.variants(family.calls, call), key=lambda v: not v[2])
+    for order, (change, made, hard) in enumerate(variants):
         rank = (1.1 if hard else TELLING_LAYOUT) + 0.05 * order
+        if change.endswith("sliced"):  # what takes an input for dense, and what reads it by rows
+            rank = min(rank, TELLING_VALUE)
         group = "alias" if change.startswith("same memory") else "layout"
         yield _Draft(rank, setting.family, group, change, made, hard)
 

@@ -93,10 +93,18 @@ def resized(family: Family, number: int, changes: dict[int, int]) -> Call | None
         return None
     for path, value in _scalars(family, number, made, changes).items():
         encoded.put(made, path, value)
+    still = _still(family, number, changes) + [
+        value for path, value in encoded.integers(made).items()
+        if value == encoded.integers(call).get(path)
+    ]  # fmt: skip
     for path, described in new.items():
-        indices.adapt(old[path], described, moved)
+        indices.adapt(old[path], described, moved, still)
     encoded.settle_storages(made)
     return made
+
+
+def _still(family: Family, number: int, changes: dict[int, int]) -> list[int]:
+    return [g.sizes[number] for i, g in enumerate(family.groups) if i not in changes]
 
 
 def groups_at(family: Family, number: int) -> list[Group]:

@@ -23,19 +23,26 @@ _MAX_LISTED = 1 << 16
 """Elements whose values are written out one by one; of more, only their range is kept."""
 
 
-def adapt(old: dict[str, Any], new: dict[str, Any], moved: Sequence[tuple[int, int]]) -> None:
-    """Rewrites `new`'s values or range for the sizes `moved` from and to, in place."""
+Moved = Sequence[tuple[int, int]]
+"""Sizes, from and to."""
+
+
+def adapt(
+    old: dict[str, Any], new: dict[str, Any], moved: Moved, still: Sequence[int] = ()
+) -> None:
+    """Rewrites `new`'s values or range for the sizes `moved`, in place; `still` are the call's
+    other sizes and integers, which indices may belong to just as well."""
     if "values" in old and _product(new["shape"]) > _MAX_LISTED:
         del new["values"]
         values = old["values"] or [0]
         ranged = {key: value for key, value in old.items() if key != "values"}
-        adapt({**ranged, "range": [min(values), max(values)]}, new, moved)
+        adapt({**ranged, "range": [min(values), max(values)]}, new, moved, still)
         new.setdefault("range", [min(values), max(values)])
     elif "values" in old:
-        new["values"] = _values(old, new, moved)
+        new["values"] = _values(old, new, moved, still)
     elif "range" in old and old["dtype"] in _INDEX_TYPES:
         low, high = old["range"]
-        bound = _bound(high, moved) if low >= min(_PADDING) else None
+        bound = _bound(high, moved, still) if low >= min(_PADDING) else None
         if bound is not None:
             end = bound[1] - 1
             new["range"] = [min(low, end), max(_moved_index(high, *bound), min(high, end))]
@@ -104,7 +111,7 @@ def is_running_count(described: dict[str, Any]) -> bool:
 
 
 def _values(
-    old: dict[str, Any], new: dict[str, Any], moved: Sequence[tuple[int, int]]
+    old: dict[str, Any], new: dict[str, Any], moved: Moved, still: Sequence[int]
 ) -> list[int]:
     values: list[int] = old["values"]
     count = 1
@@ -119,7 +126,7 @@ def _values(
         if sorted(values) == list(range(len(values))):
             return _permutation(values, count)
     kept = _cropped(values, old["shape"], new["shape"])
-    bound = _bound(max(values), moved) if is_index(old) else None
+    bound = _bound(max(values), moved, still) if is_index(old) else None
     return kept if bound is None else [_moved_index(v, *bound) if v >= 0 else v for v in kept]
 
 
@@ -128,14 +135,15 @@ def _moved_index(index: int, old: int, new: int) -> int:
     return index % new if new <= old else index * (new - 1) // max(1, old - 1)
 
 
-def _bound(high: int, moved: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+def _bound(high: int, moved: Moved, still: Sequence[int]) -> tuple[int, int] | None:
     """Old and new size of the dimension that indices up to `high` lead into, None if unmoved.
 
     It is the smallest that they would nearly fill; failing that, any that would hold them.
+    Where what stands `still` is smaller yet they do not grow, but shrink all the same.
     """
     holding = sorted((old, new) for old, new in moved if old > high)
     filled = [(old, max(1, new)) for old, new in holding if 2 * (high + 1) > old]
-    if filled:
+    if filled and not any(high < size < filled[0][0] for size in still):
         return filled[0]
     if not holding:
         return None

@@ -9,6 +9,9 @@ from . import dimensions, encoded
 from .dimensions import Family, Group
 
 MAX_FACTOR = 1024
+MANY = 8
+"""Groups, mostly rows, each a program of its own or more: beyond these they cost more time
+than they tell. The recorded calls have them all."""
 MAX_BEYOND = 16
 """How many times its size a dimension may become, to lie beyond the largest recorded one."""
 
@@ -54,21 +57,24 @@ def changes(
 def shrunken(
     family: Family, number: int, blocks: Sequence[int], limit: int, free: AbstractSet[int]
 ) -> Family | None:
-    """A family of one call no larger than `limit` elements, where call `number` is larger.
+    """A family of one call no larger than `limit` elements and of few groups, where call
+    `number` is larger.
 
     Sizes keep their remainder modulo 16 and stay above twice the largest block below
     them where they can: the call still loops, and still ends in a tail. Outer sizes go first,
     down to a few where they are `free`: numbers of groups whose divisibility is no contract.
     """
-    if encoded.n_elements(family.calls[number]) <= limit:
-        return None
-    wanted: dict[int, int] = {}
-    best = None
     every = sorted(range(len(family.groups)), key=lambda g: -family.groups[g].sizes[number])
     outer = [g for g in every if family.groups[g].is_outer]
     few = [g for g in outer if g in free]
+    many = [g for g in few if family.groups[g].sizes[number] > MANY]
+    if encoded.n_elements(family.calls[number]) <= limit and not many:
+        return None
+    wanted: dict[int, int] = {}
+    best = None
     for floor, groups in (
-        (_tiny, outer), (_few, few), (_looping, every), (_short, every), (_tiny, every)
+        (_several, many), (_tiny, outer), (_few, few), (_looping, every), (_short, every),
+        (_tiny, every),
     ):  # fmt: skip
         for g in groups:
             n = family.groups[g].sizes[number]
@@ -126,6 +132,11 @@ def _looping(n: int, blocks: Sequence[int]) -> int:
 
 def _short(n: int, blocks: Sequence[int]) -> int:
     return min([n, 32 + n % 16, *(b + 16 + n % 16 for b in blocks)])
+
+
+def _several(n: int, blocks: Sequence[int]) -> int:
+    """Enough for a program of four groups to have a last one that is not full."""
+    return min(n, 5)
 
 
 def _few(n: int, blocks: Sequence[int]) -> int:
