@@ -32,8 +32,7 @@ def require_baseline(search: Search, against: str, mended: tuple[str, ...]) -> N
     if mended or (green and recorded.launches):
         return
     if red and not green:
-        lines = [line.strip() for line in red[0].detail.splitlines() if line.strip()]
-        why = f" ({lines[-1][:200]})" if lines else ""
+        why = f" ({red[0].gist[:200]})" if red[0].gist else ""
         raise UserError(
             f"{search.task.unit.path} of {against} passes no test, and the new version mends "
             f"none: {red[0].nodeid}{why}. Make the tests pass with one of them first."

@@ -187,7 +187,9 @@ def _diff_block(path: str, best: Best) -> str:
 
 
 def _red_list(red: tuple[TestOutcome, ...]) -> str:
-    return "\n".join(f"- `{test.nodeid}`" for test in red)
+    return "\n".join(
+        f"- `{test.nodeid}`" + (f": {test.gist[:300]}" if test.gist else "") for test in red
+    )
 
 
 def _candidates_table(summary: RunSummary) -> str:

@@ -242,7 +242,6 @@ def _lens_command(action: Action) -> Command:
 
 
 def _red_sentence(outcome: TestOutcome, *, stale: bool) -> str:
-    lines = [line.strip() for line in outcome.detail.splitlines() if line.strip()]
-    why = f": {lines[-1][:200]}" if lines else ""
+    why = f": {outcome.gist[:200]}" if outcome.gist else ""
     suffix = " (the kernel changed since; run its tests again)" if stale else ""
     return f"{outcome.nodeid} {'failed' if outcome.outcome == 'failed' else 'broke'}{why}{suffix}"

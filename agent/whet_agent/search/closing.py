@@ -229,11 +229,10 @@ def _unfit_to_fix(search: Search, recorded: Recorded, red: tuple[TestOutcome, ..
 
 def _red_sentence(search: Search, red: tuple[TestOutcome, ...]) -> str:
     first = red[0]
-    why = next((line for line in reversed(first.detail.splitlines()) if line.strip()), "")
     more = f" and {len(red) - 1} more" if len(red) > 1 else ""
     return (
         f"{first.nodeid}{more} fails before any change"
-        + (f": {why.strip()[:300]}" if why else "")
+        + (f": {first.gist[:300]}" if first.gist else "")
         + f". Make it pass first: `whet fix {search.task.unit.path}::{search.task.kernel} "
         f"--tests {first.nodeid}`."
     )

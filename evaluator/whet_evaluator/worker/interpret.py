@@ -163,8 +163,27 @@ def _patch_interpreter(triton: Any) -> None:
     interpreter._patch_lang = Patching(interpreter, triton.language).patch
     JITFunction.run = _not_interpreted
     _without_overflow_checks(interpreter.interpreter_builder)
+    _convert_floats(interpreter)
     libdevice.install()
     bfloat16.install(interpreter.InterpreterBuilder)
+
+
+def _convert_floats(interpreter: Any) -> None:
+    """A float that is passed to a kernel is a float32 there, with a tensor's methods and
+    promotions; the interpreter leaves it a Python number."""
+    import numpy as np
+    import triton.language as tl
+
+    real = interpreter._implicit_cvt
+
+    def convert(argument: Any) -> Any:
+        if not isinstance(argument, float):
+            return real(argument)
+        rounded = np.array([argument], np.float32)
+        data = rounded.astype(interpreter._get_np_dtype(tl.float32))  # wider within `widen`
+        return tl.tensor(interpreter.TensorHandle(data, tl.float32), tl.float32)
+
+    interpreter._implicit_cvt = convert
 
 
 def _without_overflow_checks(builder: Any) -> None:

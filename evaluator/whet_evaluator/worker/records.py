@@ -53,6 +53,23 @@ class TestOutcome:
     uncovered: str | None = None
     """The known limit of Triton's interpreter that explains a red result, or None."""
 
+    @property
+    def gist(self) -> str:
+        """The line of `detail` that says what went wrong; empty where there is no detail.
+
+        pytest marks the error's lines with `E`; of those that belong together the first
+        names it, and the last such error is the one that ended the test.
+        """
+        lines = [line.strip() for line in self.detail.splitlines() if line.strip()]
+        marked = [n for n, line in enumerate(lines) if line == "E" or line.startswith("E ")]
+        if not marked:
+            plain = [line for line in lines if not line.startswith("tensors: ")]
+            return plain[-1] if plain else ""
+        first = marked[-1]
+        while first - 1 in marked:
+            first -= 1
+        return lines[first].removeprefix("E ").strip()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Argument:

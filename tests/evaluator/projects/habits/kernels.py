@@ -147,3 +147,19 @@ def properties_grid(x):
 
 
 TABLE = {"add": add, "scale": scale_}
+
+
+@triton.jit
+def _axpb(x_ptr, out_ptr, n, scale, shift, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + at, mask=at < n)
+    shift = shift.to(tl.float32)  # a float is a tensor to a compiled kernel
+    if scale != 1.0:
+        x = x * scale
+    tl.store(out_ptr + at, x + shift, mask=at < n)
+
+
+def axpb(x, scale, shift):
+    out = torch.empty(x.shape, device=x.device, dtype=torch.float32)
+    _axpb[(triton.cdiv(x.numel(), 64),)](x, out, x.numel(), scale, shift, BLOCK=64)
+    return out

@@ -327,3 +327,14 @@ def test_nvtx_and_flags():
     with torch.no_grad():
         x = torch.randn(300, device="cuda").contiguous()
     same(add(x, x), 2 * x)
+
+
+def test_float_arguments_are_tensors():
+    x = torch.randn(100, device="cuda")
+    same(kernels.axpb(x, 0.5, 1e-6), x * 0.5 + 1e-6)
+    same(kernels.axpb(x, 1.0, 2.0), x + 2.0)
+
+
+def test_a_float_argument_promotes_as_float32():
+    x = torch.randn(100, device="cuda", dtype=torch.float16)
+    same(kernels.axpb(x, 1 / 3, 0.0), x.float() * (1 / 3))
