@@ -7,7 +7,7 @@ from typing import Any
 from . import records
 from .protocol import from_json
 from .records import Launch, WorkerVerdict
-from .runner import Answered, Caught, Died, OutOfTime, OverLimit, Raised, StageEnd
+from .stage_ends import Answered, Caught, Died, OutOfTime, OverLimit, Raised, StageEnd
 from .workspace import WorkspaceError
 
 

@@ -22,9 +22,10 @@ from .lanes import Lane, Lanes
 from .orders import Stand, Where, bare_uuid
 from .protocol import Limits, Open, from_json
 from .records import Device, Facts, Mode, UnitRef
-from .runner import Answered, OnProgress, StageEnd, run_stage
+from .runner import OnProgress, run_stage
 from .shield import Shield
 from .spawn import Zygote
+from .stage_ends import Answered, StageEnd
 from .view import import_root
 from .workspace import Project, Scratch, WorkspaceError, new_scratch, remove_tree
 

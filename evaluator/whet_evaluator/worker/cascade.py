@@ -19,7 +19,7 @@ from .differential.suite import Suite
 from .orders import Where
 from .protocol import Collect, Compile, Evaluate, Record, RunTests, from_json, to_json
 from .records import Launch, Mode, UnitRef, WorkerVerdict
-from .runner import Answered, Raised, StageEnd, Wedged
+from .stage_ends import Answered, Raised, StageEnd, Wedged
 from .workspace import WorkspaceError
 
 DEFAULT_ARCH = "gfx942"
