@@ -17,9 +17,10 @@ from collections.abc import Callable
 from typing import IO, Any, BinaryIO
 
 from .isolation import NO_WRAP, Wrap
+from .process_tree import descendants, pid_below
 from .spawn import Zygote, kill_strays, spawn_stage
 from .stage_ends import Answered, Caught, Died, OutOfTime, OverLimit, Raised, StageEnd, Wedged
-from .supervise import Descriptors, descendants, pid_below
+from .supervise import Descriptors
 
 _GUARDIAN_SLACK_S = 15.0  # SIGTERM grace, SIGKILL, five seconds until wedged, and some air
 _MAX_ANSWER = 256 << 20
