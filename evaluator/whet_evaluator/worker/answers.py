@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import records
-from .protocol import from_json
+from .codec import from_json
 from .records import Launch, WorkerVerdict
 from .stage_ends import Answered, Caught, Died, OutOfTime, OverLimit, Raised, StageEnd
 from .workspace import WorkspaceError

@@ -16,11 +16,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import environment
+from .codec import from_json
 from .differential.bank import Bank
 from .glue import DriverGlue
 from .lanes import Lane, Lanes
 from .orders import Stand, Where, bare_uuid
-from .protocol import Limits, Open, from_json
+from .protocol import Limits, Open
 from .records import Device, Facts, Mode, UnitRef
 from .runner import OnProgress, run_stage
 from .shield import Shield

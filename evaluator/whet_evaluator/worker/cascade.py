@@ -14,10 +14,11 @@ from typing import Any, Union
 
 from . import answers, records
 from .bench import Bench
+from .codec import from_json, to_json
 from .differential.means import Means
 from .differential.suite import Suite
 from .orders import Where
-from .protocol import Collect, Compile, Evaluate, Record, RunTests, from_json, to_json
+from .protocol import Collect, Compile, Evaluate, Record, RunTests
 from .records import Launch, Mode, UnitRef, WorkerVerdict
 from .stage_ends import Answered, Raised, StageEnd, Wedged
 from .workspace import WorkspaceError
