@@ -29,14 +29,8 @@ from whet_agent.work import fatal_differences
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Progress
-from whet_evaluator.worker.records import (
-    CompileReport,
-    Correct,
-    Launch,
-    Recorded,
-    UnitRef,
-    WorkerVerdict,
-)
+from whet_evaluator.worker.launch_records import Launch
+from whet_evaluator.worker.records import CompileReport, Correct, Recorded, UnitRef, WorkerVerdict
 
 OnProgress = Callable[[Progress], None]
 

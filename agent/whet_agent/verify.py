@@ -29,14 +29,8 @@ from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Evaluator, Progress, Shipped
 from whet_evaluator.files import load_manifest, shipped
 from whet_evaluator.statistics import Measured, analyse
-from whet_evaluator.worker.records import (
-    Correct,
-    Counted,
-    Facts,
-    Recorded,
-    Timing,
-    WorkerVerdict,
-)
+from whet_evaluator.worker.launch_records import Counted
+from whet_evaluator.worker.records import Correct, Facts, Recorded, Timing, WorkerVerdict
 
 OnProgress = Callable[[Progress], None]
 

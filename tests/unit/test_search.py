@@ -42,7 +42,7 @@ from whet_agent.search.policy import (
 from whet_agent.search.state import ORIGINAL, Trajectory, Turn
 from whet_agent.search.turns import plan
 from whet_agent.testing.doubles import baseline, broken_verdict, counted_verdict, interpreter_facts
-from whet_evaluator.worker.records import Compiled
+from whet_evaluator.worker.launch_records import Compiled
 
 
 class Story:

@@ -17,9 +17,10 @@ from .bench import Bench
 from .codec import from_json, to_json
 from .differential.means import Means
 from .differential.suite import Suite
+from .launch_records import Launch
 from .orders import Where
 from .protocol import Collect, Compile, Evaluate, Record, RunTests
-from .records import Launch, Mode, UnitRef, WorkerVerdict
+from .records import Mode, UnitRef, WorkerVerdict
 from .stage_ends import Answered, Raised, StageEnd, Wedged
 from .workspace import WorkspaceError
 

@@ -23,6 +23,7 @@ from typing import Literal, Union
 
 from . import records
 from .codec import from_json, to_json
+from .launch_records import Launch
 from .records import Result, UnitRef
 
 VERSION = 1
@@ -121,7 +122,7 @@ class Evaluate:
     unit: UnitRef
     text: str
     nodes: tuple[str, ...]
-    launches: tuple[records.Launch, ...]
+    launches: tuple[Launch, ...]
     seed: int
     fresh: bool = False
     """Confirmation: no zygote, empty caches, the seed not used before."""
@@ -148,7 +149,7 @@ class Compile:
     id: int
     unit: UnitRef
     text: str
-    launches: tuple[records.Launch, ...]
+    launches: tuple[Launch, ...]
     arch: str
 
 

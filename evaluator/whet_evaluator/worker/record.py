@@ -18,7 +18,7 @@ from typing import Any
 from . import limits, placed
 from .calls import CallRecorder
 from .counting import Counter
-from .records import Argument, Launch
+from .launch_records import Argument, Launch
 
 MAX_LAUNCHES = 500
 _LOW_PRECISION = {"fp8": "float8 arithmetic"}
