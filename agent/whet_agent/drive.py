@@ -25,8 +25,8 @@ from whet_agent.events import (
 )
 from whet_agent.search.closing import stop
 from whet_agent.search.fold import apply, replay
-from whet_agent.search.policy import (
-    Search,
+from whet_agent.search.policy import Search, Stop, decide
+from whet_agent.search.starts import (
     Start,
     StartAsk,
     StartConfirm,
@@ -35,8 +35,6 @@ from whet_agent.search.policy import (
     StartRecord,
     StartScreen,
     StartSweep,
-    Stop,
-    decide,
 )
 from whet_agent.store.journal import JournalError
 from whet_agent.task import Task

@@ -28,7 +28,7 @@ from whet_agent.events import (
 )
 from whet_agent.ports import Clock, Model, ModelError, SystemClock
 from whet_agent.search.briefing import Brief
-from whet_agent.search.policy import (
+from whet_agent.search.starts import (
     Start,
     StartAsk,
     StartConfirm,
