@@ -47,7 +47,7 @@ class Unfit:
 
 
 class Readers(Protocol):
-    """The pure functions of `work.Ports` that candidates come through."""
+    """The pure functions of `loop_ports.Ports` that candidates come through."""
 
     @property
     def read_reply(self) -> Callable[[str, str, str, UnitRef], Drafts]: ...
