@@ -63,7 +63,7 @@ async def verify(
 
     Raises `UserError` when the run offers nothing, or when the world stands in the way.
     """
-    summary = app.summary(run)
+    summary = app.history.summary(run)
     best, search = summary.best, summary.memo
     if best is None or search is None:
         raise UserError(f"Run {summary.run} offers nothing, so there is nothing to verify.")
