@@ -26,7 +26,7 @@ import attrs
 
 from whet_evaluator.evaluation import Candidate
 from whet_evaluator.worker import environment
-from whet_evaluator.worker.protocol import to_json
+from whet_evaluator.worker.codec import to_json
 
 EVALUATOR = Path(__file__).resolve().parents[1] / "evaluator"
 _LIMIT_S = 300

@@ -39,8 +39,8 @@ from whet_agent.events import (
 from whet_agent.ports import Message
 from whet_agent.roles.context import Context
 from whet_agent.search.briefing import Brief
-from whet_agent.search.policy import (
-    Search,
+from whet_agent.search.policy import Search, Stop, apply, decide
+from whet_agent.search.starts import (
     Start,
     StartAsk,
     StartConfirm,
@@ -49,9 +49,6 @@ from whet_agent.search.policy import (
     StartRecord,
     StartScreen,
     StartSweep,
-    Stop,
-    apply,
-    decide,
 )
 from whet_agent.search.state import ORIGINAL, Tried, base_id, confirmed_best, turn_of
 from whet_agent.task import ModelChoice, Policy, Task

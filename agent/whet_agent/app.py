@@ -13,25 +13,24 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from whet_agent import orders, wiring
 from whet_agent.drive import create, drive
 from whet_agent.events import Created, Event
+from whet_agent.history import History
 from whet_agent.model.recorded import RecordedModel
 from whet_agent.ports import ModelError
 from whet_agent.project import UserError
-from whet_agent.report import RunSummary, step, summarise
+from whet_agent.report import RunSummary, step
 from whet_agent.settings.loading import Loaded, load_settings
 from whet_agent.source.units import unit_of
-from whet_agent.store.journal import Journal, JournalError
+from whet_agent.store.journal import JournalError
 from whet_agent.task import Goal, Task
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Progress
 from whet_evaluator.worker.records import Recorded, TestRun
-
-T = TypeVar("T")
 
 OnEvent = Callable[[str, Event, RunSummary], None]
 """Called with the run id, the event just journalled, and the run's summary after it."""
@@ -72,7 +71,7 @@ class App:
         self.loaded = loaded
         self._editor = editor
         self._recording = recording
-        self._journal: Journal | None = None
+        self.history = History(loaded.settings.store)
         self._handles: dict[str, RunHandle] = {}
         self._evaluators: set[WorkerEvaluator] = set()
 
@@ -124,10 +123,10 @@ class App:
     ) -> RunHandle:
         """Goes on with a stopped run. Raises `UserError` when another process holds it."""
         self._require_trust()
-        run = self.find_run(run)
-        created = self.events(run)[0]
+        run = self.history.find_run(run)
+        created = self.history.events(run)[0]
         assert isinstance(created, Created)
-        holder = self._guarded(lambda journal: journal.load_holder(run))
+        holder = self.history.holder(run)
         if holder is not None:
             raise UserError(
                 f"Run {run} is in work by process {holder.pid} on {holder.host}: wait for it, "
@@ -140,48 +139,10 @@ class App:
         self._require_trust()
         run = _new_id()
         try:
-            await self.journal.append(run, Created(run=run, task=task, at=time.time()))
+            await self.history.journal.append(run, Created(run=run, task=task, at=time.time()))
         except JournalError as error:
             raise UserError(str(error)) from None
         return run
-
-    # ---- the journal -------------------------------------------------------------------
-
-    @property
-    def journal(self) -> Journal:
-        """Opened when first needed. Raises `UserError`."""
-        if self._journal is None:
-            try:
-                self._journal = Journal(self.loaded.settings.store)
-            except JournalError as error:
-                raise UserError(str(error)) from None
-        return self._journal
-
-    def runs(self, *, root: Path | None = None) -> list[RunSummary]:
-        """All runs in the store, newest first, those of `root` only if given."""
-        begun = self._guarded(Journal.load_begun)
-        wanted = [run for run, one in begun if root is None or Path(one.task.root) == root]
-        return [summarise(self._load_events(run)) for run in wanted]
-
-    def find_run(self, prefix: str) -> str:
-        """The run whose id is, or uniquely begins with, `prefix`. Raises `UserError`."""
-        known = self._guarded(Journal.load_runs)
-        found = [prefix] if prefix in known else [run for run in known if run.startswith(prefix)]
-        if len(found) != 1:
-            what = "Several runs begin with" if found else "There is no run"
-            raise UserError(f"{what} {prefix}: `whet runs` lists them.")
-        return found[0]
-
-    def events(self, run: str) -> tuple[Event, ...]:
-        """Every event of a run, in order."""
-        return self._load_events(self.find_run(run))
-
-    def summary(self, run: str) -> RunSummary:
-        return summarise(self.events(run))
-
-    def is_live(self, run: str) -> bool:
-        """Whether some process works on the run now."""
-        return self._guarded(lambda journal: journal.load_holder(run)) is not None
 
     # ---- tests without the loop ----------------------------------------------------------
 
@@ -230,9 +191,7 @@ class App:
             handle.cancel()
         await asyncio.gather(*(h.wait() for h in self._handles.values()), return_exceptions=True)
         await asyncio.gather(*(e.close() for e in self._evaluators), return_exceptions=True)
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self.history.close()
 
     # ---- inside ------------------------------------------------------------------------
 
@@ -245,7 +204,7 @@ class App:
         *,
         is_new: bool,
     ) -> RunHandle:
-        self.journal  # noqa: B018 - a store that cannot be opened is said now
+        self.history.journal  # noqa: B018 - a store that cannot be opened is said now
         try:
             model = self._model(task)
         except ModelError as error:
@@ -271,8 +230,8 @@ class App:
     ) -> RunSummary:
         evaluator = WorkerEvaluator(task.target)
         self._evaluators.add(evaluator)
-        ports = wiring.ports(self.loaded, task, evaluator, self.journal, model, on_progress)
-        summary = None if is_new else self.summary(run)
+        ports = wiring.ports(self.loaded, task, evaluator, self.history.journal, model, on_progress)
+        summary = None if is_new else self.history.summary(run)
 
         def sink(run: str, event: Event) -> None:
             nonlocal summary
@@ -282,7 +241,7 @@ class App:
         try:
             if is_new:
                 await create(run, task, ports)
-                sink(run, (await self.journal.events(run))[0])
+                sink(run, (await self.history.journal.events(run))[0])
             await drive(run, ports, sinks=(sink,), cancel=cancel)
         except JournalError as error:
             raise UserError(str(error)) from None
@@ -307,15 +266,6 @@ class App:
     def _require_trust(self) -> None:
         if not self.loaded.trusted:
             raise UserError(orders.untrusted(self.root))
-
-    def _load_events(self, run: str) -> tuple[Event, ...]:
-        return self._guarded(lambda journal: journal.load_events(run))
-
-    def _guarded(self, read: Callable[[Journal], T]) -> T:
-        try:
-            return read(self.journal)
-        except JournalError as error:
-            raise UserError(str(error)) from None
 
 
 def _new_id() -> str:

@@ -20,23 +20,17 @@ from whet_agent.app import App
 from whet_agent.baseline import as_search, require_baseline
 from whet_agent.evidence import Evidence, gather
 from whet_agent.interfaces import Differences, differences, notes
+from whet_agent.judging import fatal_differences
 from whet_agent.project import UserError
 from whet_agent.revisions import UsageError, Version
 from whet_agent.search import words
 from whet_agent.search.state import Surroundings, green_nodes, red_tests
 from whet_agent.task import Task
-from whet_agent.work import fatal_differences
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Progress
-from whet_evaluator.worker.records import (
-    CompileReport,
-    Correct,
-    Launch,
-    Recorded,
-    UnitRef,
-    WorkerVerdict,
-)
+from whet_evaluator.worker.launch_records import Launch
+from whet_evaluator.worker.records import CompileReport, Correct, Recorded, UnitRef, WorkerVerdict
 
 OnProgress = Callable[[Progress], None]
 

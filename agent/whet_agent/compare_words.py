@@ -14,7 +14,7 @@ from whet_agent.evidence_words import checked, evidence_json, interval, page
 from whet_agent.report import unified_diff
 from whet_agent.search.words import failure_case, failure_word
 from whet_evaluator.statistics import Measured
-from whet_evaluator.worker.protocol import to_json
+from whet_evaluator.worker.codec import to_json
 from whet_evaluator.worker.records import CompileReport, Correct, Untimed
 
 Word = Literal[

@@ -23,10 +23,11 @@ from whet_agent.events import (
     Ticked,
     WorkKind,
 )
+from whet_agent.loop_ports import Ports
 from whet_agent.search.closing import stop
 from whet_agent.search.fold import apply, replay
-from whet_agent.search.policy import (
-    Search,
+from whet_agent.search.policy import Search, Stop, decide
+from whet_agent.search.starts import (
     Start,
     StartAsk,
     StartConfirm,
@@ -35,12 +36,10 @@ from whet_agent.search.policy import (
     StartRecord,
     StartScreen,
     StartSweep,
-    Stop,
-    decide,
 )
 from whet_agent.store.journal import JournalError
 from whet_agent.task import Task
-from whet_agent.work import Fault, Ports, perform
+from whet_agent.work import Fault, perform
 
 Sink = Callable[[str, Event], None]
 """Called with the run and an event that is in the journal. Must not block or raise."""

@@ -22,7 +22,8 @@ from whet_agent.task import Goal, Task
 from whet_evaluator.evaluation import Shipped
 from whet_evaluator.files import shipped_digest, text_digest
 from whet_evaluator.statistics import Measured, analyse
-from whet_evaluator.worker.records import Correct, Counted, Recorded, TestOutcome, Timing
+from whet_evaluator.worker.launch_records import Counted
+from whet_evaluator.worker.records import Correct, Recorded, TestOutcome, Timing
 
 How = Literal["measured", "counted", "estimated", "tested"]
 """What the strongest claim about cost rests on; *tested*: only correctness is claimed."""

@@ -15,7 +15,7 @@ import attrs
 from whet_agent.evidence import Cost, Evidence
 from whet_agent.search.words import listed
 from whet_evaluator.statistics import CaseResult, Measured
-from whet_evaluator.worker.protocol import to_json
+from whet_evaluator.worker.codec import to_json
 from whet_evaluator.worker.records import Case, TestOutcome, Timing
 
 _SHOWN = 12

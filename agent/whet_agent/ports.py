@@ -1,7 +1,7 @@
 """What the search asks of the outside world: a model and a clock.
 
-The evaluator's port is `whet_evaluator.evaluation.Evaluator`. `drive.Ports` bundles
-all of them, so the loop takes its world as one argument and tests pass another.
+The evaluator's port is `whet_evaluator.evaluation.Evaluator`. `loop_ports.Ports`
+bundles all of them, so the loop takes its world as one argument and tests pass another.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import attrs
 from whet_agent import wiring
 from whet_agent.app import App
 from whet_agent.evidence import Evidence
+from whet_agent.judging import fatal_differences
 from whet_agent.project import UserError
 from whet_agent.rests_on import Check, Status, hash_checks, reached
 from whet_agent.search.score import cost
@@ -24,19 +25,12 @@ from whet_agent.search.words import failure_case, failure_word
 from whet_agent.source.codebase import load_text
 from whet_agent.summary import Best
 from whet_agent.task import Task
-from whet_agent.work import fatal_differences
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Evaluator, Progress, Shipped
 from whet_evaluator.files import load_manifest, shipped
 from whet_evaluator.statistics import Measured, analyse
-from whet_evaluator.worker.records import (
-    Correct,
-    Counted,
-    Facts,
-    Recorded,
-    Timing,
-    WorkerVerdict,
-)
+from whet_evaluator.worker.launch_records import Counted
+from whet_evaluator.worker.records import Correct, Facts, Recorded, Timing, WorkerVerdict
 
 OnProgress = Callable[[Progress], None]
 
@@ -69,7 +63,7 @@ async def verify(
 
     Raises `UserError` when the run offers nothing, or when the world stands in the way.
     """
-    summary = app.summary(run)
+    summary = app.history.summary(run)
     best, search = summary.best, summary.memo
     if best is None or search is None:
         raise UserError(f"Run {summary.run} offers nothing, so there is nothing to verify.")

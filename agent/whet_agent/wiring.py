@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from whet_agent import roles
 from whet_agent.candidates import reply, screen, sweep
+from whet_agent.candidates.drafts import Draft, Drafts, Passed, Unfit
+from whet_agent.loop_ports import Ports
 from whet_agent.model.chat import ChatModel
 from whet_agent.ports import Model, ModelError
 from whet_agent.retrieval import nearest
@@ -25,7 +27,6 @@ from whet_agent.source.codebase import load_text
 from whet_agent.source.excerpt import excerpt
 from whet_agent.store.journal import Journal
 from whet_agent.task import ModelChoice, Task
-from whet_agent.work import Draft, Drafts, Passed, Ports, Unfit
 from whet_evaluator.evaluation import Evaluator, Progress, Workspace
 from whet_evaluator.worker.records import UnitRef
 

@@ -23,7 +23,8 @@ from whet_evaluator.evaluation import (
 from whet_evaluator.files import load_manifest, shipped
 from whet_evaluator.link import Link
 from whet_evaluator.worker import protocol, records
-from whet_evaluator.worker.records import Facts, Launch, UnitRef, WorkerVerdict
+from whet_evaluator.worker.launch_records import Launch
+from whet_evaluator.worker.records import Facts, UnitRef, WorkerVerdict
 
 _START_S = 60.0
 

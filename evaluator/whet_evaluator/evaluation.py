@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from whet_evaluator.worker.launch_records import Launch
 from whet_evaluator.worker.protocol import Limits
 from whet_evaluator.worker.records import (
     Collected,
     CompileReport,
     Differences,
     Facts,
-    Launch,
     Recorded,
     TestRun,
     UnitRef,

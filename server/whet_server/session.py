@@ -182,8 +182,8 @@ class Session:
         for root in (root for root in roots if root not in self._known_roots):
             app = await self.apps.of(root)
             self._known_roots.add(root)
-            app.journal.path  # noqa: B018 - opened here, on the loop; read in a thread
-            for summary in (await asyncio.to_thread(app.runs, root=root))[:KEPT_RUNS]:
+            app.history.journal.path  # noqa: B018 - opened here, on the loop; read in a thread
+            for summary in (await asyncio.to_thread(app.history.runs, root=root))[:KEPT_RUNS]:
                 self.runs.remember(Run.of_store(summary))
 
     def _roots(self) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whet_evaluator.worker import protocol, records
+from whet_evaluator.worker.launch_records import Argument, Launch
 from whet_evaluator.worker.protocol import FrameReader, ProtocolError, encode_frame
 
 text = st.text(max_size=8)
@@ -18,7 +19,7 @@ scalars = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**60), 2**60), st.floats(allow_nan=False), text
 )
 arguments = st.builds(
-    records.Argument,
+    Argument,
     name=text,
     type=text,
     value=scalars,
@@ -27,7 +28,7 @@ arguments = st.builds(
     strides=st.none() | st.tuples(ids),
 )
 launches = st.builds(
-    records.Launch,
+    Launch,
     kernel=text,
     grid=st.tuples(ids, ids, ids),
     arguments=st.lists(arguments, max_size=3).map(tuple),

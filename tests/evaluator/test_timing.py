@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from whet_evaluator.worker import protocol, records
+from whet_evaluator.worker import codec, records
 
 sys.path.insert(0, str(Path(__file__).parent))
 from stage_child import make_job, run_stage
@@ -64,7 +64,7 @@ def test_calls_are_replayed_with_samples_of_the_asked_shape(tmp_path: Path) -> N
         "matmul(float16[33x17], float16[17x20])",
         "add(float16[300], float16[300])",
     ]
-    case = protocol.from_json(records.Case, result["cases"][0])
+    case = codec.from_json(records.Case, result["cases"][0])
     for rounds, n_pairs in ((case.rounds, 2), (case.control, 1), (case.slowed, 1)):
         assert [len(pairs) for pairs in rounds] == [n_pairs, n_pairs]
         assert all(a > 0 and b > 0 for pairs in rounds for a, b in pairs)
@@ -148,7 +148,7 @@ def test_a_module_that_registers_operators_is_timed_in_two_processes(tmp_path: P
     result = time_stage(tmp_path, nodes, op=True, edit=wrong)
     assert names(result) == ["heuristic(float32[128])", "heuristic(float32[100])"]
     assert [case["processes"] for case in result["cases"]] == [2, 2]
-    case = protocol.from_json(records.Case, result["cases"][0])
+    case = codec.from_json(records.Case, result["cases"][0])
     assert [len(pairs) for pairs in case.rounds] == [2, 2]
     assert [len(pairs) for pairs in case.control] == [1, 1]
     (sentence,) = result["differs"]

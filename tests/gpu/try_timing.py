@@ -23,7 +23,7 @@ sys.path.insert(0, str(HERE.parents[1] / "evaluator"))
 from stage_child import make_job, run_stage
 
 from whet_evaluator.statistics import analyse
-from whet_evaluator.worker.protocol import from_json
+from whet_evaluator.worker.codec import from_json
 from whet_evaluator.worker.records import Timing
 
 KERNELS = """

@@ -8,7 +8,8 @@ import attrs
 
 from whet_agent.evidence import Cost, Environment, Evidence, Hashes, Speedup
 from whet_agent.report import Best, RunSummary
-from whet_evaluator.worker.records import Correct, Counted, TestOutcome, Untimed
+from whet_evaluator.worker.launch_records import Counted
+from whet_evaluator.worker.records import Correct, TestOutcome, Untimed
 from whet_server.features import Where
 from whet_server.views import KernelState, KernelView, Place, RunView, Span, TargetView
 

@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 from whet_agent import drive as driving
+from whet_agent.candidates.drafts import Draft, Drafts, Passed, Unfit
 from whet_agent.events import Event
+from whet_agent.loop_ports import Ports
 from whet_agent.ports import Message
 from whet_agent.roles.context import Context, Strategy
 from whet_agent.search.briefing import Brief
@@ -15,7 +17,6 @@ from whet_agent.search.state import Search
 from whet_agent.store.journal import Journal
 from whet_agent.task import ModelChoice, Policy, Task
 from whet_agent.testing.doubles import ManualClock, ScriptedEvaluator
-from whet_agent.work import Draft, Drafts, Passed, Ports, Unfit
 from whet_evaluator.evaluation import Target
 from whet_evaluator.worker.records import UnitRef
 

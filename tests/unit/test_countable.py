@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whet_agent.candidates.countable import countable
-from whet_agent.work import Draft
+from whet_agent.candidates.drafts import Draft
 
 
 def check(strategies: list[str], kept: list[str]) -> None:

@@ -131,7 +131,7 @@ async def test_the_users_benchmark_is_recorded_and_timed(tmp_path):
 
 
 async def test_less_traffic_with_new_spills_is_not_offered(tmp_path):
-    from whet_evaluator.worker.records import Compiled
+    from whet_evaluator.worker.launch_records import Compiled
 
     def compiled(spills):
         return (Compiled(kernel="kernel", arch="gfx942", spills=spills, vgprs=64),)

@@ -9,6 +9,7 @@ import attrs
 from whet_agent import roles, wiring
 from whet_agent.drive import create, drive
 from whet_agent.events import Proposed, Rejected
+from whet_agent.loop_ports import Ports
 from whet_agent.roles.context import Context
 from whet_agent.roles.optimizer import parse_strategies
 from whet_agent.search.briefing import Brief
@@ -25,7 +26,6 @@ from whet_agent.testing.doubles import (
     counted_verdict,
     wrong_verdict,
 )
-from whet_agent.work import Ports
 from whet_evaluator.evaluation import Target
 
 KERNEL = """\

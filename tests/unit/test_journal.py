@@ -26,7 +26,8 @@ from whet_agent.store.journal import Journal, JournalError, LeaseHeldError
 from whet_agent.store.lease import Holder, is_gone, this_process
 from whet_agent.store.mounts import network_file_system
 from whet_agent.testing.doubles import timed_verdict, wrong_verdict
-from whet_evaluator.worker.records import Argument, Correct, Launch, Untimed
+from whet_evaluator.worker.launch_records import Argument, Launch
+from whet_evaluator.worker.records import Correct, Untimed
 
 st.register_type_strategy(float, st.floats(allow_nan=False))
 MEMBERS = Event.__args__

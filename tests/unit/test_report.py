@@ -32,7 +32,7 @@ from whet_agent.testing.doubles import (
     wrong_verdict,
 )
 from whet_evaluator.evaluation import Target
-from whet_evaluator.worker.records import Compiled
+from whet_evaluator.worker.launch_records import Compiled
 
 
 async def counted_run(tmp_path, *texts, **policy):

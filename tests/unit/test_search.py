@@ -30,19 +30,12 @@ from whet_agent.events import (
     Ticked,
 )
 from whet_agent.search.fold import apply
-from whet_agent.search.policy import (
-    MAX_JUDGES,
-    StartAsk,
-    StartConfirm,
-    StartJudge,
-    StartOpen,
-    Stop,
-    decide,
-)
+from whet_agent.search.policy import MAX_JUDGES, Stop, decide
+from whet_agent.search.starts import StartAsk, StartConfirm, StartJudge, StartOpen
 from whet_agent.search.state import ORIGINAL, Trajectory, Turn
 from whet_agent.search.turns import plan
 from whet_agent.testing.doubles import baseline, broken_verdict, counted_verdict, interpreter_facts
-from whet_evaluator.worker.records import Compiled
+from whet_evaluator.worker.launch_records import Compiled
 
 
 class Story:

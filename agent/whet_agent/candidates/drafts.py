@@ -9,7 +9,7 @@ import attrs
 
 from whet_agent.candidates.countable import countable
 from whet_agent.events import Event, Proposed, Rejected, Screened
-from whet_agent.search.policy import StartScreen, StartSweep
+from whet_agent.search.starts import StartScreen, StartSweep
 from whet_agent.search.state import ORIGINAL, Search, arch_of
 from whet_evaluator.worker.records import UnitRef
 
@@ -47,7 +47,7 @@ class Unfit:
 
 
 class Readers(Protocol):
-    """The pure functions of `work.Ports` that candidates come through."""
+    """The pure functions of `loop_ports.Ports` that candidates come through."""
 
     @property
     def read_reply(self) -> Callable[[str, str, str, UnitRef], Drafts]: ...

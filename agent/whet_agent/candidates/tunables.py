@@ -6,23 +6,20 @@ or not at all. A size that the grid depends on is an axis only if the grid follo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import attrs
 from tree_sitter import Node
 
 from whet_agent.candidates.kernel_reading import (
     KernelReading,
-    arguments,
     calls,
     identifiers,
     integer,
     is_reference,
-    last_name,
     read_kernel,
     source,
     walk,
 )
+from whet_agent.candidates.launch_reading import Launch, launches_in
 from whet_agent.candidates.launch_sites import (
     DEFAULTS,
     OPTIONS,
@@ -44,11 +41,9 @@ from whet_agent.source.bindings import (
     constexpr_value,
     definition_at,
     definition_name,
-    enclosing_function,
     is_target,
     is_top_level,
     is_within,
-    origins,
 )
 from whet_agent.source.syntax import normalized_bytes, parse_tree
 from whet_agent.source.units import unit_members
@@ -94,26 +89,19 @@ def find_tunables(text: str, unit: UnitRef) -> Tunables | None:
     return _Finder(root, kernel, [node for node in launchers if node is not None]).find()
 
 
-@attrs.frozen(kw_only=True, eq=False)
-class _Launch:
-    call: Node
-    function: Node
-    grid: tuple[Node, ...]
-    """The grid's expression, and those it is computed from."""
-    given: dict[str, Node]
-    has_splat: bool
-
-
 class _Finder:
     def __init__(self, root: Node, kernel: Node, launchers: list[Node]) -> None:
         self.root = root
         self.launchers = launchers
-        self.name = definition_name(kernel)
         self.reading: KernelReading = read_kernel(kernel)
         self.computed = heuristic_names(self.reading.decorators)
         self.is_tuned = any(any(calls(node, "autotune")) for node in self.reading.decorators)
         self.configs = config_calls(self.reading.decorators)
-        self.launches = [launch for node in launchers for launch in self._launches(node)]
+        self.launches = [
+            launch
+            for node in launchers
+            for launch in launches_in(node, definition_name(kernel), self.reading.parameters)
+        ]
 
     def find(self) -> Tunables:
         axes: dict[str, Axis] = {}
@@ -132,24 +120,6 @@ class _Finder:
                 if not {"eviction_policy", "cache_modifier"} & keywords(load).keys()
             ),
         )
-
-    def _launches(self, function: Node) -> Iterator[_Launch]:
-        for call in walk(function):
-            callee = call.child_by_field_name("function") if call.type == "call" else None
-            if callee is None or callee.type != "subscript":
-                continue
-            if last_name(callee.child_by_field_name("value")) != self.name:
-                continue
-            grid = callee.child_by_field_name("subscript")
-            given = dict(keywords(call))
-            positional = [a for a in arguments(call) if a.type != "keyword_argument"]
-            splat = any("splat" in a.type for a in arguments(call))
-            if not splat:
-                given |= dict(zip(self.reading.parameters, positional, strict=False))
-            yield _Launch(
-                call=call, function=enclosing_function(call, function), given=given, has_splat=splat,
-                grid=() if grid is None else origins(grid, function),
-            )  # fmt: skip
 
     # ---- values written at the launch ----
 
@@ -194,7 +164,7 @@ class _Finder:
         unique = tuple(dict.fromkeys(sites))
         return Axis(name=name, sites=unique) if _one_value(unique) else None
 
-    def _size_sites(self, name: str, launch: _Launch) -> list[Site] | None:
+    def _size_sites(self, name: str, launch: Launch) -> list[Site] | None:
         node = launch.given.get(name)
         if node is None:
             node = None if launch.has_splat else self.reading.defaults.get(name)
@@ -209,7 +179,7 @@ class _Finder:
             return None
         return sites
 
-    def _grid_sites(self, name: str, node: Node, number: int, launch: _Launch) -> list[Site] | None:
+    def _grid_sites(self, name: str, node: Node, number: int, launch: Launch) -> list[Site] | None:
         """Places in the grid that must change too; None if the grid would not follow."""
         if name not in self.reading.scales_program or name in self.reading.grouping:
             return []
@@ -225,7 +195,7 @@ class _Finder:
             return [site_of(literal, number) for literal in literals]
         return None
 
-    def _is_repeated(self, sites: list[Site], launch: _Launch) -> bool:
+    def _is_repeated(self, sites: list[Site], launch: Launch) -> bool:
         """Whether the host code spells the same number elsewhere, perhaps to agree with it."""
         value = sites[0].value
         known = {site.start for site in sites}
@@ -236,7 +206,7 @@ class _Finder:
             if node.type == "integer" and not is_inside_keyword(node, OPTIONS)
         ) and all(site.start >= launch.function.start_byte for site in sites)
 
-    def _written(self, node: Node, launch: _Launch) -> list[Site] | None:
+    def _written(self, node: Node, launch: Launch) -> list[Site] | None:
         """Where the value is spelled: here, or where the variable gets it."""
         value = integer(node)
         if value is not None:

@@ -116,8 +116,9 @@ def detach(app: App, task: Task, *, replay: Path | None, as_json: bool, console:
 
 def runs(app: App, root: Path | None, *, as_json: bool, console: Console) -> None:
     """Lists runs, newest first."""
-    summaries = app.runs(root=root)
-    live = {one.run for one in summaries if one.state == "running" and app.is_live(one.run)}
+    summaries = app.history.runs(root=root)
+    running = (one.run for one in summaries if one.state == "running")
+    live = {run for run in running if app.history.holder(run) is not None}
     if as_json:
         _emit([_run_json(one, live) for one in summaries])
     elif summaries:
@@ -128,8 +129,8 @@ def runs(app: App, root: Path | None, *, as_json: bool, console: Console) -> Non
 
 def show(app: App, run: str, *, as_json: bool, console: Console) -> None:
     """Every event as JSON lines, or the report as markdown."""
-    events = app.events(run)
-    summary = app.summary(run)
+    events = app.history.events(run)
+    summary = app.history.summary(run)
     if as_json:
         for event in events:
             if not isinstance(event, Finished):
@@ -142,7 +143,7 @@ def show(app: App, run: str, *, as_json: bool, console: Console) -> None:
 
 def apply(app: App, run: str, *, console: Console) -> None:
     """Writes the best candidate into the file as it is now, or says why not."""
-    summary = app.summary(run)
+    summary = app.history.summary(run)
     path = Path(summary.root) / summary.path
     if summary.best is None:
         raise UserError(

@@ -153,7 +153,7 @@ def resume(
     json_: Json = False,
 ) -> None:
     """Go on with a run that was stopped or killed."""
-    root = Path(_load(Path.cwd() / "_").summary(run).root)
+    root = Path(_load(Path.cwd() / "_").history.summary(run).root)
     app = _load(root / "_", trust=trust, replay=replay)
     _await(
         commands.follow(
@@ -179,7 +179,7 @@ def verify(
     json_: Json = False,
 ) -> None:
     """Repeat a run's evidence: does it still hold for the files as they are now?"""
-    root = Path(_load(Path.cwd() / "_").summary(run).root)
+    root = Path(_load(Path.cwd() / "_").history.summary(run).root)
     app = _load(root / "_", trust=trust)
     _await(judging.verify(app, run, repeat=not hashes, as_json=json_, console=_console()))
 

@@ -25,7 +25,8 @@ from whet_agent.search.state import (
 )
 from whet_agent.search.turns import lineage, subject_of_reflection
 from whet_agent.search.words import failed_line, failure_case, hardware, performance, rejections
-from whet_evaluator.worker.records import Launch, TestOutcome
+from whet_evaluator.worker.launch_records import Launch
+from whet_evaluator.worker.records import TestOutcome
 
 MAX_FAILED_LINES = 20
 MAX_LAUNCH_LINES = 12

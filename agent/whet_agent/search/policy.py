@@ -15,20 +15,26 @@ from __future__ import annotations
 
 import itertools
 
-import attrs
-
-from whet_agent.events import Reason, Role
+from whet_agent.events import Reason
 from whet_agent.ports import Message
-from whet_agent.roles.context import Context
 from whet_agent.search import closing, turns
 from whet_agent.search.briefing import Brief, context
 from whet_agent.search.closing import Stop
 from whet_agent.search.fold import apply, replay
+from whet_agent.search.starts import (
+    Start,
+    StartAsk,
+    StartConfirm,
+    StartJudge,
+    StartOpen,
+    StartRecord,
+    StartScreen,
+    StartSweep,
+)
 from whet_agent.search.state import (
     ORIGINAL,
     SWEEP,
     Search,
-    Tried,
     Turn,
     base_id,
     leader,
@@ -36,75 +42,12 @@ from whet_agent.search.state import (
 )
 from whet_agent.task import ModelChoice
 
-__all__ = [
-    "Brief", "Search", "Start", "StartAsk", "StartConfirm", "StartJudge", "StartOpen",
-    "StartRecord", "StartScreen", "StartSweep", "Stop", "apply", "decide", "replay",
-]  # fmt: skip
+__all__ = ["Brief", "Search", "Stop", "apply", "decide", "replay"]
 
 MAX_JUDGES = 4
 """Candidates at the evaluator at once: it overlaps their loading and compiling itself."""
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
-
-
-@attrs.frozen(kw_only=True)
-class StartOpen:
-    id: str
-
-
-@attrs.frozen(kw_only=True)
-class StartRecord:
-    id: str
-
-
-@attrs.frozen(kw_only=True)
-class StartSweep:
-    """Propose the original's launch-parameter variants."""
-
-    id: str
-
-
-@attrs.frozen(kw_only=True)
-class StartAsk:
-    """A model call, not before `delay_s`. `reserved_usd` None: the price is unknown."""
-
-    id: str
-    role: Role
-    context: Context
-    messages: tuple[Message, ...]
-    prompt_tokens_bound: int
-    reserved_usd: float | None
-    delay_s: float
-
-
-@attrs.frozen(kw_only=True)
-class StartScreen:
-    """Read the Generator's reply: proposals that pass the screen become candidates."""
-
-    id: str
-    turn: str
-    reply: str
-    finish_reason: str
-    parent: str
-
-
-@attrs.frozen(kw_only=True)
-class StartJudge:
-    id: str
-    candidate: Tried
-    nodes: tuple[str, ...]
-
-
-@attrs.frozen(kw_only=True)
-class StartConfirm:
-    """Judge again on fresh samples, in a fresh process with empty caches."""
-
-    id: str
-    candidate: Tried
-    nodes: tuple[str, ...]
-
-
-Start = StartOpen | StartRecord | StartSweep | StartAsk | StartScreen | StartJudge | StartConfirm
 
 
 def decide(  # noqa: PLR0911 - the phases of a run, one line each

@@ -15,15 +15,8 @@ from typing import Literal
 import attrs
 
 from whet_evaluator.statistics import analyse
-from whet_evaluator.worker.records import (
-    Compiled,
-    Correct,
-    Counted,
-    Launch,
-    Recorded,
-    Timing,
-    Untimed,
-)
+from whet_evaluator.worker.launch_records import Compiled, Counted, Launch
+from whet_evaluator.worker.records import Correct, Recorded, Timing, Untimed
 
 TRANSACTIONS_SLACK = 1.05
 """Masks and tails move the count of segments by a few percent; more is worse coalescing."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from tree_sitter import Node
 
 from whet_agent.source.expressions import Call, Expr, dotted, expression, references
-from whet_agent.source.scopes import Chunk, Definition, Scope
+from whet_agent.source.scopes import Chunk, Definition, Scope, interface_of
 
 
 def summarize(chunk: Node, source: bytes) -> Chunk:
@@ -38,7 +38,7 @@ class _Reader:
         self.definitions.sort(key=lambda d: (d.row, d.start))
         scopes = [self.scope, *(d.scope for d in self.definitions)]
         roots = frozenset(ref.partition(".")[0] for s in scopes for ref in s.refs)
-        return Chunk(tuple(self.definitions), self.scope, _interface(self.scope), roots)
+        return Chunk(tuple(self.definitions), self.scope, interface_of(self.scope), roots)
 
     def text(self, node: Node) -> str:
         return self.source[node.start_byte : node.end_byte].decode("utf-8", "replace")
@@ -228,27 +228,6 @@ class _Reader:
                 self.descend(outside, scope, parent)
         if body is not None:
             self.stack.append((body, made.scope, made))
-
-
-def _interface(scope: Scope) -> dict[str, object]:
-    names = {*scope.definitions, *scope.assigned, *scope.imports}
-    return {
-        name: (
-            tuple(_shape(d) for d in scope.definitions.get(name, ())),
-            frozenset(scope.assigned.get(name, ())),
-            tuple(scope.bound.get(name, ())),
-            tuple(scope.imports.get(name, ())),
-        )
-        for name in names
-    }
-
-
-def _shape(definition: Definition) -> object:
-    """Of a class its members too: they are reached from outside by their names."""
-    if definition.kind != "class":
-        return definition.kind
-    members = _interface(definition.scope)
-    return (definition.bases, tuple(sorted(members)), tuple(members[n] for n in sorted(members)))
 
 
 def _kind(node: Node) -> str:

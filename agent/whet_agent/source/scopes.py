@@ -74,6 +74,28 @@ class Chunk:
     definitions: tuple[Definition, ...]
     scope: Scope
     interface: dict[str, object]
-    """What each module-level name stands for, comparable between two readings."""
+    """See `interface_of`."""
     roots: frozenset[str]
     """First parts of all names that occur in the chunk."""
+
+
+def interface_of(scope: Scope) -> dict[str, object]:
+    """What each of the scope's names stands for, comparable between two readings."""
+    names = {*scope.definitions, *scope.assigned, *scope.imports}
+    return {
+        name: (
+            tuple(_shape(d) for d in scope.definitions.get(name, ())),
+            frozenset(scope.assigned.get(name, ())),
+            tuple(scope.bound.get(name, ())),
+            tuple(scope.imports.get(name, ())),
+        )
+        for name in names
+    }
+
+
+def _shape(definition: Definition) -> object:
+    """Of a class its members too: they are reached from outside by their names."""
+    if definition.kind != "class":
+        return definition.kind
+    members = interface_of(definition.scope)
+    return (definition.bases, tuple(sorted(members)), tuple(members[n] for n in sorted(members)))

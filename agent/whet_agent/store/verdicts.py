@@ -21,7 +21,8 @@ from typing import Any
 from whet_agent.task import Task
 from whet_evaluator import targets
 from whet_evaluator.evaluation import Candidate, Shipped
-from whet_evaluator.worker.protocol import Limits, to_json
+from whet_evaluator.worker.codec import to_json
+from whet_evaluator.worker.protocol import Limits
 from whet_evaluator.worker.records import (
     Broken,
     Cheated,

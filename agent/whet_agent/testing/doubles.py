@@ -30,11 +30,11 @@ from whet_agent.testing.records import (
 )
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, OnProgress, Progress, Shipped, Workspace
+from whet_evaluator.worker.launch_records import Launch
 from whet_evaluator.worker.records import (
     Collected,
     CompileReport,
     Facts,
-    Launch,
     Recorded,
     TestRun,
     UnitRef,

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
+from whet_evaluator.worker.launch_records import Compiled, Counted, Launch
 from whet_evaluator.worker.records import (
     Broken,
     Case,
-    Compiled,
     Correct,
-    Counted,
     Device,
     Facts,
     Failed,
-    Launch,
     Recorded,
     TestOutcome,
     Timing,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from . import records
-from .protocol import from_json
-from .records import Launch, WorkerVerdict
-from .runner import Answered, Caught, Died, OutOfTime, OverLimit, Raised, StageEnd
+from .codec import from_json
+from .launch_records import Compiled, Launch
+from .records import WorkerVerdict
+from .stage_ends import Answered, Caught, Died, OutOfTime, OverLimit, Raised, StageEnd
 from .workspace import WorkspaceError
 
 
@@ -67,8 +68,8 @@ def launches(answer: dict[str, Any]) -> tuple[Launch, ...]:
     return tuple(from_json(Launch, launch) for launch in answer["launches"])
 
 
-def compiled(answer: dict[str, Any]) -> tuple[records.Compiled, ...]:
-    return tuple(from_json(records.Compiled, one) for one in answer["compiled"])
+def compiled(answer: dict[str, Any]) -> tuple[Compiled, ...]:
+    return tuple(from_json(Compiled, one) for one in answer["compiled"])
 
 
 def compile_errors(answer: dict[str, Any]) -> tuple[str, ...]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import platform
-import socket
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +16,15 @@ from typing import Any
 from . import environment
 from .differential.bank import Bank
 from .glue import DriverGlue
+from .host_facts import chosen_device, facts_of
 from .lanes import Lane, Lanes
-from .orders import Stand, Where, bare_uuid
-from .protocol import Limits, Open, from_json
+from .orders import Stand, Where
+from .protocol import Limits, Open
 from .records import Device, Facts, Mode, UnitRef
-from .runner import Answered, OnProgress, StageEnd, run_stage
+from .runner import OnProgress, run_stage
 from .shield import Shield
 from .spawn import Zygote
+from .stage_ends import Answered, StageEnd
 from .view import import_root
 from .workspace import Project, Scratch, WorkspaceError, new_scratch, remove_tree
 
@@ -100,10 +100,7 @@ class Bench:
     def device(self) -> Device | None:
         """The device to use, None in interpreter mode."""
         assert self.facts is not None
-        if self.facts.mode != "device":
-            return None
-        named = [d for d in self.facts.devices if _is(d, self._wanted_device)]
-        return (named or list(self.facts.devices))[0]
+        return chosen_device(self.facts, self._wanted_device)
 
     async def place(self, unit: UnitRef | None, text: str | None, *, fresh: bool = False) -> Where:
         """A fresh tree with `text` as the unit's file. `remove` it afterwards. Its caches are
@@ -263,33 +260,12 @@ class Bench:
             raise WorkspaceError(
                 "internal", f"the user's Python could not be asked for its packages: {end}"
             )
-        return self._facts(end.answer, zygote.why_not)
-
-    def _facts(self, answer: Mapping[str, Any], slow_start: str | None) -> Facts:
-        found = tuple(from_json(Device, device) for device in answer.get("devices", ()))
-        devices = () if self._wanted_device == "none" else found
-        named = self._wanted_device not in ("auto", "none")
-        if named and not any(_is(device, self._wanted_device) for device in devices):
-            raise WorkspaceError(
-                "bad request",
-                f"{socket.gethostname()} has no device {self._wanted_device}; set the target's "
-                "device to `auto` or to one that `whet doctor` lists",
-            )
-        return Facts(
-            python=platform.python_version(),
-            platform=platform.platform(),
-            host=socket.gethostname(),
-            torch=answer.get("torch"),
-            triton=answer.get("triton"),
-            pytest=answer.get("pytest"),
-            devices=devices,
-            mode="device" if devices else "interpret",
-            archs=tuple(answer.get("archs", ())),
+        return facts_of(
+            end.answer,
+            wanted_device=self._wanted_device,
             isolation=self._shield.level,
             isolation_detail=self._shield.detail,
-            slow_start=slow_start,
-            device_busy=answer.get("device_busy"),
-            settings=dict(answer.get("settings", {})),
+            slow_start=zygote.why_not,
         )
 
 
@@ -312,7 +288,3 @@ def _died(starting: asyncio.Task[Zygote]) -> bool:
 
 def _cpu_lanes() -> int:
     return max(1, min(_MAX_CPU_LANES, len(os.sched_getaffinity(0))))
-
-
-def _is(device: Device, wanted: str) -> bool:
-    return bare_uuid(device.uuid) == bare_uuid(wanted)

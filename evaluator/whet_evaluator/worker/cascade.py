@@ -7,29 +7,25 @@ The first failure ends a cascade, as a verdict. What is not the candidate's faul
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any, Union
 
 from . import answers, records
 from .bench import Bench
+from .codec import from_json, to_json
 from .differential.means import Means
 from .differential.suite import Suite
+from .launch_records import Launch
 from .orders import Where
-from .protocol import Collect, Compile, Evaluate, Record, RunTests, from_json, to_json
-from .records import Launch, Mode, UnitRef, WorkerVerdict
-from .runner import Answered, Raised, StageEnd, Wedged
+from .protocol import Collect, Compile, Evaluate, Record, RunTests
+from .records import Mode, UnitRef, WorkerVerdict
+from .request_stages import OnStage, RequestStages
+from .stage_ends import Answered, Raised, StageEnd
 from .workspace import WorkspaceError
 
-DEFAULT_ARCH = "gfx942"
-"""What to compile for where there is no device and the user named nothing: MI300X."""
 SEARCH_ROUNDS, SEARCH_CASES = 10, 3
 """Enough to rank a candidate. What is claimed comes from its confirmation, which has all."""
 
 Request = Union[Collect, Record, Evaluate, RunTests, Compile]
-OnStage = Callable[[str, str, int, int], None]
-"""Hears stage, detail, done, total."""
 
 
 class Work:
@@ -38,9 +34,11 @@ class Work:
     def __init__(self, bench: Bench, calls: dict[str, list[Any]], on_stage: OnStage) -> None:
         self._bench = bench
         self._calls = calls
-        self._on_stage = on_stage
-        self._fresh = False
-        self.stage_s: dict[str, float] = {}
+        self._stages = RequestStages(bench, on_stage)
+
+    @property
+    def stage_s(self) -> dict[str, float]:
+        return self._stages.stage_s
 
     async def do(self, request: Request) -> records.Result:
         """Raises `WorkspaceError` for the world's faults, and for a missing package."""
@@ -60,9 +58,9 @@ class Work:
     # ---- requests ---------------------------------------------------------------------
 
     async def _collect(self, request: Collect) -> records.Collected:
-        async with self._place(None, None) as where:
+        async with self._stages.place(None, None) as where:
             job = {"tests": list(request.tests)}
-            answer = answers.sound(await self._run("collect", job, where, self._mode))
+            answer = answers.sound(await self._stages.run("collect", job, where, self._stages.mode))
         return records.Collected(
             nodes=tuple(answer["nodes"]),
             errors=tuple(from_json(records.CollectError, e) for e in answer["errors"]),
@@ -70,15 +68,15 @@ class Work:
 
     async def _record(self, request: Record) -> records.Recorded:
         unit = request.unit
-        async with self._place(unit, unit.text) as where:
+        async with self._stages.place(unit, unit.text) as where:
             ran = await self._original(request.tests, request.benchmark, where)
             self._bench.keep_glue(where)
             self._calls[unit.path] = ran["calls"]
             launches = ran["launches"]
             made: dict[str, Any] = {"compiled": [], "not_compiled": []}
             if launches:
-                job = {"launches": launches, "arch": self._arch}
-                made = answers.sound(await self._run("load", job, where, "compile"))
+                job = {"launches": launches, "arch": self._stages.arch}
+                made = answers.sound(await self._stages.run("load", job, where, "compile"))
         return records.Recorded(
             tests=answers.outcomes(ran), launches=answers.launches(ran), compiled=answers.compiled(made),
             not_compiled=answers.compile_errors(made), too_slow=tuple(ran["too_slow"]),
@@ -86,25 +84,25 @@ class Work:
 
     async def _run_tests(self, request: RunTests) -> records.TestRun:
         unit = request.unit
-        async with self._place(unit, unit.text if unit else None) as where:
+        async with self._stages.place(unit, unit.text if unit else None) as where:
             job = {"nodes": list(request.tests), "record": False}
             return records.TestRun(
                 tests=answers.outcomes(
-                    answers.sound(await self._run("tests", job, where, self._mode))
+                    answers.sound(await self._stages.run("tests", job, where, self._stages.mode))
                 )
             )
 
     async def _compile_only(self, request: Compile) -> records.CompileReport:
-        async with self._place(request.unit, request.text) as where:
+        async with self._stages.place(request.unit, request.text) as where:
             job = {"launches": to_json(request.launches), "arch": request.arch}
-            made = answers.sound(await self._run("load", job, where, "compile"))
+            made = answers.sound(await self._stages.run("load", job, where, "compile"))
         return records.CompileReport(
             compiled=answers.compiled(made), errors=answers.compile_errors(made)
         )
 
     async def _evaluate(self, request: Evaluate) -> WorkerVerdict:
-        self._fresh = request.fresh
-        async with self._place(request.unit, request.text) as where:
+        self._stages.fresh = request.fresh
+        async with self._stages.place(request.unit, request.text) as where:
             passed = await self._load_and_test(request, where)
             if not isinstance(passed, tuple):
                 return passed
@@ -139,7 +137,7 @@ class Work:
         """Side by side on the interpreter, where they share nothing. On a device one after
         the other: the tests find in the candidate's cache what loading has compiled. So do
         fresh processes, whose imports alone fill the cores."""
-        in_turn = self._mode == "device" or request.fresh
+        in_turn = self._stages.mode == "device" or request.fresh
         loading = asyncio.ensure_future(self._load(request.launches, where))
         try:
             if in_turn and not isinstance(loaded := await loading, dict):
@@ -159,8 +157,8 @@ class Work:
     async def _load(
         self, launches: tuple[Launch, ...], where: Where
     ) -> dict[str, Any] | WorkerVerdict:
-        job = {"launches": to_json(launches), "arch": self._arch}
-        end = await self._run("load", job, where, "compile")
+        job = {"launches": to_json(launches), "arch": self._stages.arch}
+        end = await self._stages.run("load", job, where, "compile")
         if isinstance(end, Raised):
             return records.Broken(trace=end.trace)
         if not isinstance(end, Answered):
@@ -180,7 +178,7 @@ class Work:
             "nodes": list(request.nodes), "record": True, "seed": request.seed,
             "budget_s": self._bench.limits.stage_s,
         }  # fmt: skip
-        end = await self._run("tests", job, where, self._mode)
+        end = await self._stages.run("tests", job, where, self._stages.mode)
         if not isinstance(end, Answered):
             return answers.verdict_of("tests", end)
         answer: dict[str, Any] = end.answer
@@ -201,13 +199,17 @@ class Work:
     def _means(self, unit: UnitRef) -> Means:
         async def run(job: dict[str, Any], where: Where, mode: Mode, *, trusted: bool) -> StageEnd:
             fresh = False if trusted else None
-            return await self._run(job["stage"], job, where, mode, name="differ", fresh=fresh)
+            return await self._stages.run(
+                job["stage"], job, where, mode, name="differ", fresh=fresh
+            )
 
         return Means(
             run=run,
-            place=lambda text: self._place(unit, text) if text is not None else self._empty(),
+            place=lambda text: (
+                self._stages.place(unit, text) if text is not None else self._stages.empty()
+            ),
             bank=self._bench.bank,
-            mode=self._mode,
+            mode=self._stages.mode,
             basis=self._bench.files_digest(unit.path),
             budget_s=self._bench.limits.differential_s,
             max_cases=self._bench.limits.differential_cases,
@@ -219,7 +221,7 @@ class Work:
     ) -> records.Timing | records.Untimed | WorkerVerdict:
         if not request.timed:
             return records.Untimed(reason="timing was not asked for")
-        if self._mode != "device":
+        if self._stages.mode != "device":
             return records.Untimed(reason="no GPU on this host, so nothing was timed")
         job = {
             "launches": tested["launches"], "calls": await self._calls_of(request),
@@ -228,7 +230,7 @@ class Work:
         }  # fmt: skip
         if not request.fresh:
             job |= {"rounds": min(request.rounds, SEARCH_ROUNDS), "max_cases": SEARCH_CASES}
-        end = await self._run("time", job, where, "device", lane="gpu_timing")
+        end = await self._stages.run("time", job, where, "device", lane="gpu_timing")
         if not isinstance(end, Answered):
             return answers.verdict_of("time", end)
         answer = end.answer
@@ -247,7 +249,7 @@ class Work:
     async def _calls_of(self, request: Evaluate) -> list[Any]:
         """The original's recorded calls; recorded anew where this worker has not seen them."""
         if request.unit.path not in self._calls:
-            async with self._place(request.unit, request.unit.text) as where:
+            async with self._stages.place(request.unit, request.unit.text) as where:
                 ran = await self._original(request.nodes, request.benchmark, where)
                 self._calls[request.unit.path] = ran["calls"]
         return self._calls[request.unit.path]
@@ -257,7 +259,9 @@ class Work:
     ) -> dict[str, Any]:
         """The original under its tests and its benchmark. Raises `WorkspaceError`."""
         job = {"nodes": list(tests), "record": True, "benchmark": benchmark}
-        ran = answers.sound(await self._run("tests", job, where, self._mode, name="record"))
+        ran = answers.sound(
+            await self._stages.run("tests", job, where, self._stages.mode, name="record")
+        )
         if ran["benchmark_error"]:
             raise WorkspaceError(
                 "tests",
@@ -265,70 +269,6 @@ class Work:
                 "the setting `benchmark`",
             )
         return ran
-
-    # ---- running ----------------------------------------------------------------------
-
-    @property
-    def _mode(self) -> Mode:
-        assert self._bench.facts is not None
-        return self._bench.facts.mode
-
-    @property
-    def _arch(self) -> str:
-        return self._bench.arch or DEFAULT_ARCH
-
-    @asynccontextmanager
-    async def _place(self, unit: UnitRef | None, text: str | None) -> AsyncIterator[Where]:
-        began = time.monotonic()
-        where = await self._bench.place(unit, text, fresh=self._fresh)
-        self._count("place", time.monotonic() - began)
-        try:
-            yield where
-        finally:
-            began = time.monotonic()
-            self._bench.remove(where)
-            self._count("remove", time.monotonic() - began)
-
-    @asynccontextmanager
-    async def _empty(self) -> AsyncIterator[Where]:
-        where = self._bench.place_empty()
-        try:
-            yield where
-        finally:
-            self._bench.remove(where)
-
-    async def _run(
-        self,
-        stage: str,
-        job: dict[str, Any],
-        where: Where,
-        mode: Mode,
-        *,
-        name: str | None = None,
-        lane: Any = None,
-        fresh: bool | None = None,
-    ) -> StageEnd:
-        shown = name or stage
-        self._on_stage(shown, "", 0, 0)
-        end, seconds = await self._bench.run(
-            {"stage": stage, **job}, where, mode=mode,
-            lane=lane or ("gpu" if mode == "device" else "cpu"),
-            fresh=self._fresh if fresh is None else fresh,
-            on_progress=lambda detail, done, total: self._on_stage(shown, detail, done, total),
-        )  # fmt: skip
-        self._count(shown, seconds)
-        for phase, part in end.phases.items() if isinstance(end, Answered) else ():
-            self._count(f"{shown}:{phase}", part)
-        if isinstance(end, Wedged):
-            self._bench.wedged = True
-            raise WorkspaceError(
-                "device wedged",
-                "a process on the device outlived SIGKILL, so its driver hangs; reset the device or restart the host, then run again",
-            )
-        return end
-
-    def _count(self, name: str, seconds: float) -> None:
-        self.stage_s[name] = self.stage_s.get(name, 0.0) + seconds
 
     def _require_packages(self) -> None:
         facts = self._bench.facts

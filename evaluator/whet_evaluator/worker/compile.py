@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import hardware, importing, interpret, isa, overlay, sharing
+from .codec import from_json, to_json
+from .launch_records import Argument, Compiled, Launch
 from .phases import mark_of
-from .protocol import from_json, to_json
-from .records import Argument, Compiled, Launch
 
 _MAX_BUFFER_BYTES = (1 << 31) - 1
 

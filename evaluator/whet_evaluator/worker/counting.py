@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .records import Counted
+from .launch_records import Counted
 
 LANES = 64
 SEGMENT_BYTES = 64

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import Any
 
-from .protocol import to_json
+from .codec import to_json
 from .records import Device
 
 _ARCHS = {"amd": ("gfx90a", "gfx942", "gfx950"), "nvidia": ("sm_80", "sm_90")}

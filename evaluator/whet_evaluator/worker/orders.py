@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .codec import to_json
 from .isolation import Isolation
-from .protocol import Limits, to_json
+from .protocol import Limits
 from .records import Device, Mode, UnitRef
 from .view import View
 from .workspace import Scratch

@@ -11,14 +11,14 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter as Counter_
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from . import limits, placed
+from . import limits, placed, spelling
 from .calls import CallRecorder
 from .counting import Counter
-from .records import Argument, Launch
+from .launch_records import Launch
 
 MAX_LAUNCHES = 500
 _LOW_PRECISION = {"fp8": "float8 arithmetic"}
@@ -132,10 +132,10 @@ class Recorder:
     def _launch(self, jit: Any, args: Any, kwargs: Any, grid: Any) -> Iterator[Any]:
         names = list(jit.arg_names)
         bound = {**dict(zip(names, args)), **{k: v for k, v in kwargs.items() if k in names}}
-        bound = {**_defaults(jit, names), **bound}
+        bound = {**spelling.defaults(jit, names), **bound}
         fields = self._fields(jit, names, bound, kwargs)
         if not self._interpreted:
-            fields["grid"] = _grid(grid({**kwargs, **bound}) if callable(grid) else grid)
+            fields["grid"] = spelling.grid(grid({**kwargs, **bound}) if callable(grid) else grid)
             self._note(fields)
             yield grid
             return
@@ -159,7 +159,7 @@ class Recorder:
 
         def set_grid_dim(self: Any, *dims: int) -> None:
             if recorder._pending is not None:
-                recorder._pending["grid"] = _grid(dims)
+                recorder._pending["grid"] = spelling.grid(dims)
             original(self, *dims)
 
         builder.set_grid_dim = set_grid_dim
@@ -182,9 +182,9 @@ class Recorder:
     # ---- what is kept -----------------------------------------------------------------
 
     def _fields(self, jit: Any, names: list[str], bound: Any, kwargs: Any) -> dict[str, Any]:
-        constexprs = _constexprs(jit, names)
+        constexprs = spelling.constexprs(jit, names)
         arguments = tuple(
-            describe(name, bound.get(name), constexpr=name in constexprs) for name in names
+            spelling.argument(name, bound.get(name), constexpr=name in constexprs) for name in names
         )
         options = {
             key: value
@@ -192,7 +192,7 @@ class Recorder:
             if key not in names and isinstance(value, (int, bool, str, type(None)))
         }
         return {
-            "kernel": _qualname(jit.fn),
+            "kernel": spelling.qualname(jit.fn),
             "arguments": arguments,
             "options": options,
             "entry": self._entry(),
@@ -232,72 +232,9 @@ class Recorder:
         return entry
 
 
-def describe(name: str, value: Any, *, constexpr: bool) -> Argument:
-    """One argument of a launch in Triton's spelling."""
-    if constexpr or value is None:
-        return Argument(name=name, type="constexpr", value=_constant(value))
-    if hasattr(value, "data_ptr"):
-        return Argument(
-            name=name,
-            type=_spelling(value),
-            divisible_by_16=value.data_ptr() % 16 == 0,
-            shape=tuple(getattr(value, "shape", ())) or None,
-            strides=tuple(value.stride()) if hasattr(value, "stride") else None,
-        )
-    if isinstance(value, (bool, int, float)):
-        divisible = isinstance(value, int) and not isinstance(value, bool) and value % 16 == 0
-        return Argument(name=name, type=_spelling(value), value=value, divisible_by_16=divisible)
-    return Argument(name=name, type=_spelling(value), value=None)
-
-
-def _spelling(value: Any) -> str:
-    from triton.runtime.jit import mangle_type
-
-    try:
-        return str(mangle_type(value))
-    except (TypeError, ValueError, AttributeError):
-        return type(value).__name__
-
-
-def _constant(value: Any) -> int | float | bool | str | None:
-    """A constexpr as JSON; what is not a number or text is marked with `@`."""
-    if value.__class__.__name__ == "constexpr":
-        value = value.value
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if value.__class__.__name__ == "dtype":
-        return f"@dtype:{value}"
-    if hasattr(value, "fn"):
-        return f"@jit:{_qualname(value.fn)}"
-    return f"@{type(value).__name__}:{value!r}"[:200]
-
-
-def _constexprs(jit: Any, names: list[str]) -> set[str]:
-    notes = getattr(jit.fn, "__annotations__", {})
-    return {n for n in names if "constexpr" in str(getattr(notes.get(n), "__name__", notes.get(n)))}
-
-
-def _defaults(jit: Any, names: list[str]) -> dict[str, Any]:
-    values = jit.fn.__defaults__ or ()
-    tail = names[len(names) - len(values) :] if values else []
-    return {**dict(zip(tail, values)), **(jit.fn.__kwdefaults__ or {})}
-
-
-def _grid(dims: Any) -> tuple[int, ...]:
-    """As numbers, without the trailing ones that Triton adds."""
-    numbers = [dims] if isinstance(dims, int) else [int(d) for d in dims]
-    while len(numbers) > 1 and numbers[-1] == 1:
-        numbers.pop()
-    return tuple(numbers)
-
-
 def _key(fields: dict[str, Any]) -> tuple[Any, ...]:
     options = tuple(sorted((k, str(v)) for k, v in fields["options"].items()))
     return fields["kernel"], fields["arguments"], options, fields["entry"]
-
-
-def _qualname(function: Callable[..., Any]) -> str:
-    return function.__qualname__.replace(".<locals>", "")
 
 
 def _frame_name(frame: Any) -> str:

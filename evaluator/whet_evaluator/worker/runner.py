@@ -14,64 +14,19 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import IO, Any, BinaryIO, Union
+from typing import IO, Any, BinaryIO
 
 from .isolation import NO_WRAP, Wrap
+from .process_tree import descendants, pid_below
 from .spawn import Zygote, kill_strays, spawn_stage
-from .supervise import Descriptors, descendants, pid_below
+from .stage_ends import Answered, Caught, Died, OutOfTime, OverLimit, Raised, StageEnd, Wedged
+from .supervise import Descriptors
 
 _GUARDIAN_SLACK_S = 15.0  # SIGTERM grace, SIGKILL, five seconds until wedged, and some air
 _MAX_ANSWER = 256 << 20
 _READS_AT_ONCE = 64
 _TAIL_BYTES = 4000
 OnProgress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Answered:
-    answer: Any
-    phases: dict[str, float] = field(default_factory=dict)
-    """Seconds by phase of the child, and `exit`: from its answer until nothing of it is left."""
-
-
-@dataclass(frozen=True)
-class Raised:
-    """Our stage code let an exception through; `trace` is its text."""
-
-    trace: str
-
-
-@dataclass(frozen=True)
-class Caught:
-    """`integrity` saw the candidate at a trick and ended the child."""
-
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class Died:
-    how: str
-    output: str
-
-
-@dataclass(frozen=True)
-class OutOfTime:
-    limit_s: float
-
-
-@dataclass(frozen=True)
-class OverLimit:
-    what: str
-
-
-@dataclass(frozen=True)
-class Wedged:
-    """Something outlived SIGKILL: the device's driver hangs."""
-
-
-StageEnd = Union[Answered, Raised, Caught, Died, OutOfTime, OverLimit, Wedged]
 
 
 async def run_stage(

@@ -12,7 +12,6 @@ from __future__ import annotations
 import random
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from .checks import DiffersError, compare, left_behind
@@ -21,22 +20,12 @@ from .physics import Compulsory, compulsory
 from .plans import HOST_SPREAD, LAUNCH_BOUND, MAX_WAIT_US, QUEUE_US, Pilot, Plan
 from .replay import Replay, outputs
 from .rotation import MAX_DRAWINGS, Rotation, flat, values
+from .sampled_version import Run, SampledVersion
 from .schedule import Turn
 
 MAX_LATE = 6
 SLOWED_BY = 0.05
 WARM_UP_S = 0.05
-Run = Callable[[Any], "list[Any]"]
-
-
-@dataclass
-class _Version:
-    run: Run
-    graph: Any = None
-    kept: list[Any] = field(default_factory=list)
-    """What one call of the latest sample made; which one is not known while it runs."""
-    position: int = 0
-    after_us: list[float] = field(default_factory=list)
 
 
 class Engine:
@@ -53,7 +42,7 @@ class Engine:
         most_drawings: int = MAX_DRAWINGS,
     ) -> None:
         self._clock = clock
-        self._versions = {number: _Version(run) for number, run in runs.items()}
+        self._versions = {number: SampledVersion(run) for number, run in runs.items()}
         self._rotation = Rotation(clock, replay, seed, most_drawings)
         self._cache_bytes = cache_bytes
         self._secret = random.SystemRandom()
@@ -81,7 +70,7 @@ class Engine:
             first = next(iter(self._versions.values()))
             self._clock.busy(WARM_UP_S, lambda: self._once(first))
 
-    def _once(self, version: _Version) -> None:
+    def _once(self, version: SampledVersion) -> None:
         self._rotation.refresh([0], 0)
         version.run(self._rotation.sets[0])
 
@@ -197,21 +186,10 @@ class Engine:
             if version.after_us
         }
 
-    def _calls(self, version: _Version) -> Callable[[], None]:
-        if version.graph is not None:
-            return version.graph.replay  # type: ignore[no-any-return]
-        window, position, run = self._window, version.position, version.run
-        sets = [self._rotation.sets[number] for number in window]
+    def _calls(self, version: SampledVersion) -> Callable[[], None]:
+        return version.calls([self._rotation.sets[number] for number in self._window])
 
-        def calls() -> None:
-            for i, inputs in enumerate(sets):
-                made = run(inputs)
-                if i == position:
-                    version.kept = made
-
-        return calls
-
-    def _ready(self, version: _Version, turn: Turn) -> None:
+    def _ready(self, version: SampledVersion, turn: Turn) -> None:
         """New values in the inputs, no right answers in free memory, a cold cache."""
         self._rotation.refresh(self._window, turn.drawing)
         own = version.kept
@@ -244,7 +222,7 @@ class Engine:
 
     # ---- graphs -----------------------------------------------------------------------
 
-    def _capture(self, version: _Version) -> None:
+    def _capture(self, version: SampledVersion) -> None:
         version.position = self._draw_position()
         version.graph = None
         calls = self._calls(version)
@@ -265,12 +243,12 @@ class Engine:
             return f"no device graph: {type(error).__name__}: {lines[0][:160]}"
         return None
 
-    def _rough_graph_us(self, version: _Version, n: int) -> float:
+    def _rough_graph_us(self, version: SampledVersion, n: int) -> float:
         wait = min(500.0, HOST_SPREAD * self._replay_us(version) + QUEUE_US)
         return self._rough(version.graph.replay, n, wait)
 
     def _rough_us(self, run: Run, n: int, wait_us: float) -> float:
-        return self._rough(self._calls(_Version(run, position=-1)), n, wait_us)
+        return self._rough(self._calls(SampledVersion(run, position=-1)), n, wait_us)
 
     def _rough(self, calls: Callable[[], None], n: int, wait_us: float) -> float:
         readings = []
@@ -279,15 +257,15 @@ class Engine:
             readings.append(self._clock.timed(calls, wait_us=wait_us).us)
         return statistics.median(readings) / n
 
-    def _host_us(self, version: _Version) -> float:
-        calls = self._calls(_Version(version.run, position=-1))
+    def _host_us(self, version: SampledVersion) -> float:
+        calls = self._calls(SampledVersion(version.run, position=-1))
         readings = []
         for drawing in range(3):
             self._rotation.refresh(self._window, drawing)
             readings.append(self._clock.host_us(calls))
         return min(readings) / len(self._window)
 
-    def _replay_us(self, version: _Version) -> float:
+    def _replay_us(self, version: SampledVersion) -> float:
         """The second time: the first launch of a graph also sends it to the device."""
         for drawing in range(2):
             self._rotation.refresh(self._window, drawing)
@@ -296,7 +274,7 @@ class Engine:
 
     # ---- after the clock --------------------------------------------------------------
 
-    def _check(self, version: _Version, turn: Turn) -> None:
+    def _check(self, version: SampledVersion, turn: Turn) -> None:
         """Compares what one call of the sample left behind with what it must have."""
         rotation, position = self._rotation, version.position
         drawing = rotation.drawing_of(position, turn.drawing)

@@ -18,7 +18,7 @@ from typing import Any
 
 from . import attest, layers
 from .isolation import LEVELS, Isolation, Level, Wrap
-from .runner import Answered, StageEnd
+from .stage_ends import Answered, StageEnd
 from .view import EVERYTHING, View, below, host_view
 from .workspace import WorkspaceError, remove_tree
 

@@ -13,7 +13,8 @@ import sys
 from typing import Any
 
 from .isolation import NO_WRAP, WORLDS, Wrap
-from .supervise import Descriptors, children, descendants
+from .process_tree import children, descendants
+from .supervise import Descriptors
 
 _ZYGOTE_START_S = 90.0
 _INIT = 1  # bubblewrap's own process, which is the parent of what it wraps

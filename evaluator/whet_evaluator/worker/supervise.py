@@ -19,16 +19,16 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from . import isolation, namespaces
+from .process_tree import descendants, private_bytes
 
 _POLL_S = 0.25
 _GRACE_S = 1.0
 _WEDGED_S = 5.0
-_KILOBYTE = 1024
 
 
 @dataclass
@@ -80,26 +80,6 @@ def guard(
     os._exit(0)
 
 
-def descendants(root: int) -> list[int]:
-    """Every live process below `root`, nearest first."""
-    found: list[int] = []
-    frontier = [root]
-    while frontier:
-        below = [pid for parent in frontier for pid in children(parent)]
-        found += below
-        frontier = below
-    return [pid for pid in found if _state(pid) not in ("Z", "X", "")]
-
-
-def pid_below(ancestor: int, pid: int) -> int | None:
-    """Our number of the process that calls itself `pid`, in a pid namespace or not."""
-    for candidate in (ancestor, *descendants(ancestor)):
-        numbers = _pids_of(candidate)  # ours, then one for each namespace further in
-        if pid == numbers[min(1, len(numbers) - 1)]:
-            return candidate
-    return None
-
-
 def end_descendants() -> None:
     """Kills everything below this process."""
     _end_tree(graceful=False)
@@ -138,7 +118,7 @@ class _Watch:
         return None
 
     def _memory(self) -> int:
-        return sum(_private_bytes(pid) for pid in descendants(os.getpid()))
+        return sum(private_bytes(pid) for pid in descendants(os.getpid()))
 
     def _disk(self) -> int:
         # Walking a large tree is not free: spend at most a tenth of the time on it.
@@ -234,63 +214,6 @@ def _read_order(descriptor: int) -> dict[str, Any]:
 def _say(control: socket.socket, message: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # the worker is gone: the tree still has to end
         control.sendall(json.dumps(message).encode() + b"\n")
-
-
-def children(pid: int) -> Iterator[int]:
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return
-    for thread in threads:
-        try:
-            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
-                yield from map(int, file.read().split())
-        except FileNotFoundError:
-            yield from _children_by_scan(pid)
-            return
-        except OSError:
-            continue
-
-
-def _children_by_scan(parent: int) -> Iterator[int]:
-    """For kernels without the `children` file."""
-    for name in os.listdir("/proc"):
-        if name.isdigit() and _stat_fields(int(name))[1:2] == [str(parent)]:
-            yield int(name)
-
-
-def _state(pid: int) -> str:
-    return (_stat_fields(pid) or [""])[0]
-
-
-def _stat_fields(pid: int) -> list[str]:
-    """State, parent and what follows: the fields after the name, which may hold anything."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _pids_of(pid: int) -> list[int]:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("NSpid:"):
-                return [int(number) for number in line.split()[1:]]
-    return [pid]
-
-
-def _private_bytes(pid: int) -> int:
-    """Anonymous and shared-memory pages: not the libraries all children share."""
-    total = 0
-    try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.startswith(("RssAnon:", "RssShmem:")):
-                    total += int(line.split()[1]) * _KILOBYTE
-    except OSError:
-        return 0
-    return total
 
 
 def _disk_bytes(folder: str) -> int:

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import pytest
 
 from . import benchmark, interpret, limits, overlay, records, report
+from .codec import to_json
 from .phases import mark_of
-from .protocol import to_json
 from .record import Recorder
 
 GRACE_S = 10.0

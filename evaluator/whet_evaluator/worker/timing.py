@@ -12,9 +12,9 @@ from typing import Any
 from . import importing, overlay, replay, surroundings, vitals
 from .checks import CheatedError, DiffersError
 from .clock import Clock
+from .codec import to_json
 from .measure import Crew, Order, Together, measure
 from .partner import Apart, Partner
-from .protocol import to_json
 from .records import Case
 from .versions import Versions, load_versions
 

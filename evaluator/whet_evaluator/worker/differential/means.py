@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..orders import Where
 from ..records import Mode
-from ..runner import StageEnd
+from ..stage_ends import StageEnd
 from .bank import Bank
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..records import CheckedCase
-from ..runner import Raised, StageEnd
+from ..stage_ends import Raised, StageEnd
 
 Case = dict[str, Any]
 Row = dict[str, Any]

@@ -16,7 +16,7 @@ from .. import records, replay
 from ..orders import Where
 from ..protocol import DIFFERENTIAL_S, Evaluate
 from ..records import Differential, Mode, WorkerVerdict
-from ..runner import Answered, OutOfTime, StageEnd
+from ..stage_ends import Answered, OutOfTime, StageEnd
 from ..workspace import WorkspaceError
 from . import bank, cases, minimise, said
 from .means import Means
