@@ -6,21 +6,36 @@ import pytest
 
 from whet_evaluator.worker.records import TestOutcome
 
+ASSERTION = """\
+>  assert f(x) == 1
+E  assert 2 == 1
+E   +  where 2 = f(3)
+t.py:4: AssertionError"""
+CHAINED = """\
+>  self.fn()
+E  AttributeError: no to
+k.py:1: AttributeError
+>  raise E2 from e
+E  InterpreterError: AttributeError('no to')
+i.py:9: InterpreterError
+tensors: x: float32[2, 8]"""
+LONG = """\
+E  AssertionError: Tensor-likes are not close!
+E
+E  Mismatched elements: 1 / 2
+tensors: x: float32[2]"""
+
 
 @pytest.mark.parametrize(
     ("detail", "gist"),
     [
         ("", ""),
-        (">  assert f(x) == 1\nE  assert 2 == 1\nE   +  where 2 = f(3)\nt.py:4: AssertionError",
-         "assert 2 == 1"),
-        (">  self.fn()\nE  AttributeError: no to\nk.py:1: AttributeError\n>  raise E2 from e\n"
-         "E  InterpreterError: AttributeError('no to')\ni.py:9: InterpreterError\n"
-         "tensors: x: float32[2, 8]", "InterpreterError: AttributeError('no to')"),
-        ("E  AssertionError: Tensor-likes are not close!\nE\nE  Mismatched elements: 1 / 2\n"
-         "tensors: x: float32[2]", "AssertionError: Tensor-likes are not close!"),
+        (ASSERTION, "assert 2 == 1"),
+        (CHAINED, "InterpreterError: AttributeError('no to')"),
+        (LONG, "AssertionError: Tensor-likes are not close!"),
         ("fixture 'gpu' not found\n", "fixture 'gpu' not found"),
         ("import failed\ntensors: x: float32[2]", "import failed"),
     ],
-)  # fmt: skip
+)
 def test_gist(detail, gist):
     assert TestOutcome(nodeid="t.py::t", outcome="failed", seconds=0.1, detail=detail).gist == gist
