@@ -8,7 +8,7 @@ STAMP := $(VENV)/.whet-stamp
 TORCH_PIP_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test adversarial setup check lint e2e vsix unit clean
+.PHONY: demo test adversarial setup check lint e2e vsix unit gpu clean
 
 demo: setup
 	@$(BIN)/python examples/demo.py
@@ -55,6 +55,10 @@ VSIX_SOURCES := $(wildcard vscode-extension/src/*.ts vscode-extension/walkthroug
 vscode-extension/whet.vsix: $(VSIX_SOURCES)
 	cd vscode-extension && npm ci --no-audit --no-fund --loglevel=error && npm test --silent && \
 		npm run --silent package
+
+# What needs a clock; see the script for its parts.
+gpu: setup
+	tests/gpu/all.sh build/gpu $(PART) $(BIN)/python
 
 clean:
 	rm -rf $(VENV) vscode-extension/node_modules vscode-extension/dist vscode-extension/*.vsix
