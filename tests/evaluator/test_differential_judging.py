@@ -204,3 +204,15 @@ def test_a_race_counts_where_the_original_has_none(tmp_path):
     assert judged(tmp_path / "a", calm, racing)["sentence"] == f"races: {race}"
     assert judged(tmp_path / "b", racing, racing)["sentence"] == ""
     assert judged(tmp_path / "c", racing, calm)["sentence"] == ""
+
+
+def test_an_access_outside_every_tensor_counts_where_the_original_makes_none(tmp_path):
+    strayed = "writes an element outside every tensor of its launch"
+    stray, calm = both(values(), strayed=strayed), both(values())
+    found = judged(tmp_path / "a", calm, stray)
+    assert found["sentence"] == strayed
+    assert found["hard"]
+    both_stray = judged(tmp_path / "b", stray, stray)
+    assert (both_stray["sentence"], both_stray["hard"]) == ("", False), (
+        "the original is no contract"
+    )

@@ -100,6 +100,8 @@ class Comparison:
                 return f"changes its input {extra[0]}, which the original leaves alone"
             if not run.zones_intact and self._original[name].zones_intact:
                 return "writes outside its tensors, into the red zones around them"
+            if run.strayed and not self._original[name].strayed:
+                return run.strayed
         return ""
 
     def _races(self) -> str:

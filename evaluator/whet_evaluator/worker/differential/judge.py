@@ -43,7 +43,9 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
             finding = _compared(torch, original, wide, candidate)
     except outputs.UnreadableError as error:
         finding = Finding(sentence=f"its outputs cannot be read ({error})")
-    sound = all(run.zones_intact and not run.raised for run in original.values())
+    sound = all(
+        run.zones_intact and not run.strayed and not run.raised for run in original.values()
+    )
     return {
         "sentence": finding.sentence,
         "hard": bool(item["hard"]) and sound and not finding.unjudged,

@@ -57,6 +57,8 @@ class Run:
     race: str = ""
     """The first race between programs of a launch, as `races` says it; empty where none was
     seen, or nobody looked."""
+    strayed: str = ""
+    """The first access outside every tensor of its launch, as `bounds` says it."""
 
 
 def write(folder: str, name: str, run: Run) -> int:
@@ -75,7 +77,7 @@ def write(folder: str, name: str, run: Run) -> int:
         "raised": run.raised, "structure": run.structure, "plain": list(run.plain),
         "outputs": described, "changed": list(run.changed), "zones_intact": run.zones_intact,
         "launches": dict(run.launches), "seconds": run.seconds, "origins": run.origins,
-        "race": run.race,
+        "race": run.race, "strayed": run.strayed,
     }  # fmt: skip
     partial = os.path.join(folder, name + ".part")
     with open(partial, "w", encoding="utf-8") as file:
@@ -102,7 +104,7 @@ def read(folder: str, name: str, torch: Any) -> Run | None:
             zones_intact=bool(head["zones_intact"]),
             launches={str(k): int(v) for k, v in head["launches"].items()},
             seconds=float(head["seconds"]), origins=_origins(head["origins"]),
-            race=str(head["race"])[:_MAX_MESSAGE],
+            race=str(head["race"])[:_MAX_MESSAGE], strayed=str(head["strayed"])[:_MAX_MESSAGE],
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error

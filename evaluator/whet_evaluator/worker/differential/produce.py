@@ -28,6 +28,7 @@ from .. import importing, interpret, launchers, overlay
 from ..proof import Proof
 from ..record import Recorder
 from . import outputs, tuners
+from .bounds import Bounds
 from .execution import Execution, Prepared
 from .poison import Poison
 from .races import Races
@@ -82,11 +83,12 @@ class Producer:
         self._recorder.install()
         self._proof = Proof(torch, job["unit_file"])
         self._proof.install(_launchable(interpreted=self._interpreted))
-        self._races = Races(lambda: self._recorder.launching)
+        self._races, self._bounds = Races(lambda: self._recorder.launching), Bounds()
         if self._interpreted:
-            from triton.runtime.interpreter import InterpreterBuilder
+            from triton.runtime import interpreter
 
-            self._races.install(InterpreterBuilder)
+            self._races.install(interpreter.InterpreterBuilder)
+            self._bounds.install(interpreter)
         self._module: ModuleType = importing.import_unit(job)
         self._references: dict[str, Callable[..., Any]] = {}
         self.n_bytes = 0
@@ -135,6 +137,7 @@ class Producer:
         watched = name == "first" and case["group"] == "recorded"
         execution = Execution(self._torch, prepared, dump, self._proof if watched else None)
         began = time.monotonic()
+        self._bounds.begin()
         if name == "first":
             self._races.begin()
         with self._manner(name):
@@ -145,6 +148,7 @@ class Producer:
             zones_intact=made.zones_intact and self._poison.intact(),
             launches=dict(self._recorder.n_launches(nodeid)),
             seconds=time.monotonic() - began, origins=made.origins, race=self._races.end(),
+            strayed=self._bounds.end(),
         )  # fmt: skip
 
     @contextlib.contextmanager
