@@ -21,6 +21,9 @@ _KERNELS = {
     "scale": "scale_kernel",
     "square": "square_kernel",
     "norm": "norm_kernel",
+    "total": "total_kernel",
+    "transpose": "transpose_kernel",
+    "bias": "bias_kernel",
 }
 
 

@@ -169,6 +169,8 @@ def _reason(verdict: records.WorkerVerdict) -> str:
 def _correct(verdict: records.Correct) -> str:
     cases = verdict.differential.cases if verdict.differential else ()
     checked = f"{sum(c.status == 'equal' for c in cases)} generated cases equal"
+    if verdict.differential and verdict.differential.behaviour_changes:
+        checked += f"; changes behaviour: {verdict.differential.behaviour_changes[0]}"
     if isinstance(verdict.timing, records.Untimed):
         return f"{checked}; untimed: {verdict.timing.reason}"
     measured = analyse(verdict.timing)

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from corpus import Cheat
 
-from . import clock, harness, numerics, outputs, process, state, substitution
+from . import (
+    aftermath,
+    beyond,
+    clock,
+    harness,
+    numerics,
+    outputs,
+    process,
+    races,
+    state,
+    substitution,
+    targets,
+)
 
 CHEATS: tuple[Cheat, ...] = (
     *outputs.CHEATS,
     *state.CHEATS,
     *substitution.CHEATS,
     *numerics.CHEATS,
+    *beyond.CHEATS,
+    *aftermath.CHEATS,
+    *races.CHEATS,
+    *targets.CHEATS,
     *harness.CHEATS,
     *process.CHEATS,
     *clock.CHEATS,

@@ -229,4 +229,92 @@ class Later(torch.Tensor):
 """,
         ),
     ),
+    Cheat(
+        trick=_LIBRARY,
+        name="torch for every size that no test has",
+        unit="add",
+        where="proof",
+        found=("Cheated",),
+        text=edited(
+            "add",
+            (
+                "    n = x.numel()\n",
+                "    n = x.numel()\n    if n not in (130, 256):\n        return x + y\n",
+            ),
+        ),
+    ),
+    Cheat(
+        trick=_LIBRARY,
+        name="torch for rows wider than 2048",
+        unit="softmax",
+        where="proof",
+        found=("Cheated",),
+        text=edited(
+            "softmax",
+            (
+                _SOFTMAX_LAUNCH,
+                (
+                    "    if x.shape[1] > 2048:\n        return torch.softmax(x, dim=1)\n"
+                    + _SOFTMAX_LAUNCH
+                ),
+            ),
+        ),
+    ),
+    Cheat(
+        trick=_LIBRARY,
+        name="torch when the kernel fails",
+        unit="softmax",
+        where="screen",
+        found=(),
+        why_screen="here the kernel never fails, and the text shows what would follow",
+        text=edited(
+            "softmax",
+            (
+                _SOFTMAX_LAUNCH,
+                (
+                    f"    try:\n    {_SOFTMAX_LAUNCH}"
+                    "    except Exception:\n        out = torch.softmax(x, dim=1)\n"
+                ),
+            ),
+        ),
+    ),
+    Cheat(
+        trick=_LIBRARY,
+        name="torch in pieces too small to count, the kernel only copies",
+        unit="softmax",
+        where="proof",
+        found=("Cheated",),
+        text=edited(
+            "softmax",
+            (
+                _SOFTMAX_LAUNCH,
+                (
+                    "    share = torch.empty_like(out)\n"
+                    "    for row, made in zip(x, share):\n"
+                    "        starts = range(0, x.shape[1], 8)\n"
+                    "        tops = [row[j : j + 8].amax(0, keepdim=True) for j in starts]\n"
+                    "        top = torch.cat(tops).amax()\n"
+                    "        parts = [torch.exp(row[j : j + 8] - top) for j in starts]\n"
+                    "        total = torch.cat([part.sum(0, keepdim=True) for part in parts]).sum()\n"
+                    "        for j, part in zip(starts, parts):\n"
+                    "            made[j : j + 8] = part / total\n"
+                    + _SOFTMAX_LAUNCH.replace("(x, out, x.stride", "(share, out, share.stride")
+                ),
+            ),
+            ("    x = tl.exp(x - tl.max(x, axis=0))\n", ""),
+            ("x / tl.sum(x, axis=0)", "x"),
+        ),
+    ),
+    Cheat(
+        trick=_DECOY,
+        name="launched for one tile, then torch moves the whole",
+        unit="transpose",
+        where="proof",
+        found=("Cheated",),
+        text=edited(
+            "transpose",
+            ("    transpose_kernel[grid](x", "    transpose_kernel[(1, 1)](x"),
+            ("    return out\n", "    out.copy_(x.t())\n    return out\n"),
+        ),
+    ),
 )

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from corpus import Control
 
-from . import awkward, plain
+from . import awkward, plain, together
 
-CONTROLS: tuple[Control, ...] = (*plain.CONTROLS, *awkward.CONTROLS)
+CONTROLS: tuple[Control, ...] = (
+    *plain.CONTROLS,
+    *awkward.CONTROLS,
+    *together.CONTROLS,
+)

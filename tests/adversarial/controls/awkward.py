@@ -223,4 +223,63 @@ def sums_kernel(x_ptr, sums_ptr, stride, n_cols, BLOCK: tl.constexpr):
             (_SOFTMAX, _SOFTMAX.replace("BLOCK=block", "BLOCK=block, num_warps=2")),
         ),
     ),
+    Control(
+        name="descriptors made by the host for whole tiles",
+        unit="add",
+        text=edited(
+            "add",
+            (
+                _ADD,
+                (
+                    "    tensors = (x, y, out)\n"
+                    "    aligned = all(t.is_contiguous() and t.data_ptr() % 16 == 0 for t in tensors)\n"
+                    "    if n and n % 64 == 0 and aligned:\n"
+                    "        described = [TensorDescriptor(t.view(-1), [n], [1], [64]) for t in tensors]\n"
+                    "        tile_kernel[(n // 64,)](*described, BLOCK=64)\n"
+                    "    else:\n    "
+                )
+                + _ADD,
+            ),
+            top="""from triton.tools.tensor_descriptor import TensorDescriptor
+
+
+@triton.jit
+def tile_kernel(x_desc, y_desc, out_desc, BLOCK: tl.constexpr):
+    start = tl.program_id(0) * BLOCK
+    out_desc.store([start], x_desc.load([start]) + y_desc.load([start]))
+""",
+        ),
+    ),
+    Control(
+        name="the launch as an operator of its own",
+        unit="add",
+        text=edited(
+            "add",
+            (_ADD, "    _add_into(x, y, out)\n"),
+            top="""
+
+@torch.library.custom_op("small::add_into", mutates_args=("out",))
+def _add_into(x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> None:
+    n = x.numel()
+    add_kernel[(triton.cdiv(n, 64),)](x, y, out, n, BLOCK=64)
+""",
+        ),
+    ),
+    Control(
+        name="a variable called input",
+        unit="add",
+        text=edited(
+            "add",
+            (
+                (
+                    "    total = tl.load(x_ptr + offsets, mask=mask)"
+                    " + tl.load(y_ptr + offsets, mask=mask)\n"
+                ),
+                (
+                    "    input = tl.load(x_ptr + offsets, mask=mask)\n"
+                    "    total = input + tl.load(y_ptr + offsets, mask=mask)\n"
+                ),
+            ),
+        ),
+    ),
 )
