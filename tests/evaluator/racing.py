@@ -71,6 +71,28 @@ def summed_by_the_last(x, out, lock, n: tl.constexpr):
 
 
 @triton.jit
+def summed_and_reset_by_the_last(x, out, lock, n: tl.constexpr):
+    at = tl.arange(0, n)
+    tl.store(x + tl.program_id(0) * n + at, tl.load(x + tl.program_id(0) * n + at) * 2)
+    if tl.atomic_add(lock, 1) == tl.num_programs(0) - 1:
+        tl.store(out + at, tl.load(x + at) + tl.load(x + n + at))
+        tl.store(lock, 0)
+
+
+@triton.jit
+def summed_after_a_relaxed_count(x, out, lock, n: tl.constexpr):
+    at = tl.arange(0, n)
+    tl.store(x + tl.program_id(0) * n + at, tl.load(x + tl.program_id(0) * n + at) * 2)
+    if tl.atomic_add(lock, 1, sem="relaxed") == tl.num_programs(0) - 1:
+        tl.store(out + at, tl.load(x + at) + tl.load(x + n + at))
+
+
+@triton.jit
+def added_within_the_block(x, out, lock, n: tl.constexpr):
+    tl.atomic_add(out + tl.arange(0, n), tl.load(x + tl.arange(0, n)), scope="cta")
+
+
+@triton.jit
 def shifted_in_place(x, out, lock, n: tl.constexpr):
     at = tl.program_id(0) * n + tl.arange(0, n)
     tl.store(x + at, tl.load(x + at + 1))
@@ -85,7 +107,8 @@ def masked_apart(x, out, lock, n: tl.constexpr):
 
 KERNELS = (
     own_slots, same_slot_same_value, same_slot_other_value, added_by_atomics, added_without,
-    zeroed_by_the_first, added_under_a_lock, summed_by_the_last, shifted_in_place, masked_apart,
+    zeroed_by_the_first, added_under_a_lock, summed_by_the_last, summed_and_reset_by_the_last,
+    summed_after_a_relaxed_count, added_within_the_block, shifted_in_place, masked_apart,
 )  # fmt: skip
 
 

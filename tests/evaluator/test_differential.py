@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,13 @@ def summary(verdict):
     assert isinstance(verdict, Correct), verdict
     found = verdict.differential
     return found.cases, found.behaviour_changes, found.not_covered, found.seed
+
+
+async def test_two_at_once_are_both_judged(judge):
+    """The second finds the original's runs under way, and waits for them."""
+    old, new = BUGS["in place"]
+    verdicts = await asyncio.gather(judge((old, new)), judge((old, new)), judge((old, new)))
+    assert [type(verdict) for verdict in verdicts] == [Differs, Differs, Differs]
 
 
 async def test_every_kind_of_kernel_equals_itself_and_the_same_is_said_again(judge):

@@ -19,9 +19,10 @@ def values(dtype=torch.float32, seed=0):
     return torch.randn(ROWS, COLS, generator=generator).to(dtype)
 
 
-def output(data, role="output 0", kind="Tensor", shares=None):
+def output(data, role="output 0", kind="Tensor", shares=None, **form):
     name = str(data.dtype).removeprefix("torch.")
-    return Output(role, kind, name, tuple(data.shape), shares, data)
+    form = {"strides": tuple(data.stride()), **form}
+    return Output(role, kind, name, tuple(data.shape), shares, data.contiguous(), **form)
 
 
 def ran(*data, **fields):
@@ -212,7 +213,41 @@ def test_an_access_outside_every_tensor_counts_where_the_original_makes_none(tmp
     found = judged(tmp_path / "a", calm, stray)
     assert found["sentence"] == strayed
     assert found["hard"]
+    reads = both(values(), strayed="reads an element outside every tensor of its launch")
+    assert judged(tmp_path / "r", reads, reads)["hard"], "what only reads astray is a contract"
     both_stray = judged(tmp_path / "b", stray, stray)
     assert (both_stray["sentence"], both_stray["hard"]) == ("", False), (
         "the original is no contract"
     )
+
+
+@pytest.mark.parametrize(
+    ("original", "candidate", "sentence"),
+    [
+        ({}, {"settings": ("the gradient mode",)},
+         "leaves the gradient mode changed, which the original does not touch"),
+        ({"settings": ("the gradient mode",)}, {"settings": ("the gradient mode",)}, ""),
+        ({}, {"overwrites": True}, "a later call overwrites what an earlier one returned"),
+        ({"overwrites": True}, {"overwrites": True}, ""),
+    ],
+)  # fmt: skip
+def test_what_a_call_leaves_behind(tmp_path, original, candidate, sentence):
+    row = judged(tmp_path, both(values(), **original), both(values(), **candidate))
+    assert row["sentence"] == sentence
+
+
+def test_how_an_output_lies(tmp_path):
+    turned = values().t().contiguous().t()
+    dense, other = both(values()), both(turned)
+    assert (
+        "has strides (1, 16), where the original's has (40, 1)"
+        in (judged(tmp_path / "a", dense, other)["sentence"])
+    )
+    either = {"first": ran(values()), "again": ran(turned)}
+    assert judged(tmp_path / "b", either, other)["sentence"] == "", "the original's own differ"
+    wanting = both(output(values(), requires_grad=True))
+    assert judged(tmp_path / "c", dense, wanting)["sentence"] == (
+        "output 0 requires a gradient, where the original's requires none"
+    )
+    flat = both(output(values()[:, :1], strides=(1, 1)))
+    assert judged(tmp_path / "d", both(values()[:, :1].contiguous()), flat)["sentence"] == ""

@@ -14,11 +14,13 @@ RACES = {
     "same_slot_other_value": "writes an element that program 1 writes",
     "added_without": "writes an element that program 1 reads",
     "zeroed_by_the_first": "program 0 writes an element that program 1 updates",
+    "summed_after_a_relaxed_count": "program 0 writes an element that program 3 reads",
+    "added_within_the_block": "program 0 writes an element that program 1 writes",
     "shifted_in_place": "program 1 writes an element that program 0 reads",
 }
 HONEST = (
     "own_slots", "same_slot_same_value", "added_by_atomics", "added_under_a_lock",
-    "summed_by_the_last", "masked_apart",
+    "summed_by_the_last", "summed_and_reset_by_the_last", "masked_apart",
 )  # fmt: skip
 
 

@@ -94,6 +94,7 @@ def test_the_unit_under_test():
         [("return launch(x)", "y = launch(x)\n        return y")],
         [("@triton.jit\ndef helper(x):\n    return x\n\n\n", ""), ("helper(x)", "x")],
         [("\n\n\nclass Op", "\n\n\n\nclass Op")],
+        [("    return x\n\n\nclass", "    input = x\n    return input\n\n\nclass")],
     ],
 )
 def test_kept_rules(changes):
@@ -107,6 +108,15 @@ def test_kept_rules(changes):
     [
         ([("tl.load(x_ptr)", "tl.load(x_ptr")], "does not parse: line"),
         ([("tl.load(x_ptr)", "\0")], "does not parse"),
+        ([("    return x\n\n\nclass", "    return input\n\n\nclass")], "`input` may not be used"),
+        ([("    return x\n\n\nclass", "    def f(open=open):\n        return open\n    return x\n\n\nclass")],
+         "`open` may not be used"),
+        ([("    return x\n\n\nclass",
+           "    try:\n        return x\n    except ValueError:\n        return x\n\n\nclass")],
+         "`try` may not be added"),
+        ([("    return x\n\n\nclass", "    return x.to('cuda:0')\n\n\nclass")],
+         "The device `cuda:0` may not be named"),
+        ([("# once", "; tl.device_print('x', x)")], "`.device_print` may not be used"),
         # signatures
         ([("*, scale: float = 1.0", "scale: float = 1.0")], "signature of launch"),
         ([("scale: float = 1.0", "scale: float = 2.0")], "signature of launch"),

@@ -7,6 +7,7 @@ what lets code leave its process, look into its caller, or change a module that 
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -27,9 +28,12 @@ FORBIDDEN_ATTRIBUTES = frozenset(
         "__code__", "__globals__", "__builtins__", "__subclasses__", "__closure__", "__dict__",
         "__class__", "__getattribute__", "_getframe", "_exit", "f_back", "f_locals", "f_globals",
         "gi_frame", "tb_frame", "cr_frame", "inspect", "subprocess", "threading", "ctypes",
-        "multiprocessing", "cpp_extension", "load_inline",
+        "multiprocessing", "cpp_extension", "load_inline", "device_print",
     }
 )  # fmt: skip
+
+
+_DEVICE = re.compile(r"(cuda|hip|xpu):\d+")
 
 
 def forbidden_use(original: str, candidate: str) -> str | None:
@@ -53,13 +57,19 @@ def forbidden_use(original: str, candidate: str) -> str | None:
 
 
 def _uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    modules = _bound_at_top(tree)
+    modules, own = _bound_at_top(tree), _variables(tree)
     for node in ast.walk(tree):
         match node:
             case ast.Name(id=name) if name in FORBIDDEN_CALLS and isinstance(node.ctx, ast.Load):
+                if id(node) in own:
+                    continue
                 yield node.lineno, f"`{name}` may not be used in a candidate."
             case ast.Attribute(attr=name) if name in FORBIDDEN_ATTRIBUTES:
                 yield node.lineno, f"`.{name}` may not be used in a candidate."
+            case ast.Try() | ast.TryStar():
+                yield node.lineno, "`try` may not be added: what fails must be seen to fail."
+            case ast.Constant(value=str(text)) if _DEVICE.fullmatch(text):
+                yield node.lineno, f"The device `{text}` may not be named: use the inputs' own."
             case ast.Global(names=names):
                 yield node.lineno, f"`global {', '.join(names)}` may not be used: keep no state."
             case (
@@ -69,6 +79,22 @@ def _uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 root = _root(node)
                 if root in modules and isinstance(node, ast.Attribute):
                     yield node.lineno, f"`{root}.{node.attr}` may not be assigned to."
+
+
+def _variables(tree: ast.Module) -> set[int]:
+    """Ids of the names that stand for a variable or parameter of their own function, such as
+    one that is called `input`."""
+    found: set[int] = set()
+    for function in ast.walk(tree):
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        names = [node for inner in function.body for node in ast.walk(inner)
+                 if isinstance(node, ast.Name)]  # fmt: skip
+        a = function.args
+        bound = {one.arg for one in (*a.posonlyargs, *a.args, *a.kwonlyargs)}
+        bound |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        found |= {id(node) for node in names if node.id in bound}
+    return found
 
 
 def _imports(

@@ -232,6 +232,7 @@ def _compile(source: _Source, launch: Launch, arch: str) -> Compiled:
     kernel = triton.compile(ast_source, target=target, options=source.options)
     shared = int(kernel.metadata.shared)
     _check_shared(shared, arch)
+    _check_threads(int(kernel.metadata.num_warps) * target.warp_size, arch)
     if target.backend == "hip":
         facts = isa.parse_amdgcn(kernel.asm["amdgcn"])
     else:
@@ -256,6 +257,15 @@ def _check_shared(shared: int, arch: str) -> None:
         raise _OutOfResourcesError(
             f"needs {shared} bytes of shared memory, {arch} has {limit} for a block; "
             "smaller blocks or fewer stages need less"
+        )
+
+
+def _check_threads(threads: int, arch: str) -> None:
+    """Triton compiles a block that no device starts, for AMD with a bound of 1024 threads."""
+    if threads > hardware.MAX_THREADS:
+        raise _OutOfResourcesError(
+            f"needs {threads} threads a block, {arch} starts {hardware.MAX_THREADS}; fewer warps "
+            "need less"
         )
 
 

@@ -117,6 +117,10 @@ CHIPS = {
 }
 
 
+MAX_THREADS = 1024
+"""Of a block, on every chip here: CUDA C++ Programming Guide, "Technical Specifications per
+Compute Capability", and `hipDeviceProp_t.maxThreadsPerBlock` in the HIP documentation."""
+
 FASTEST_BANDWIDTH = {
     "gfx90a": 1_638_000_000_000,
     "gfx942": 6_000_000_000_000,

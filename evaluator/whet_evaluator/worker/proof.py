@@ -250,6 +250,8 @@ def _tensors(torch: Any, value: Any) -> list[Any]:
         return [tensor for item in value for tensor in _tensors(torch, item)]
     if isinstance(value, dict):
         return [tensor for item in value.values() for tensor in _tensors(torch, item)]
+    if type(value).__name__ == "TensorDescriptor":  # Triton's, made on the host
+        return _tensors(torch, value.base)
     return []
 
 

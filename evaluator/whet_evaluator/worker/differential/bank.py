@@ -6,11 +6,13 @@ the user's own code are kept here; candidates' files never are.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,29 @@ MAX_BYTES = 1 << 30
 class Bank:
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._offered: set[str] = set()
+        self._offered: dict[str, asyncio.Future[None]] = {}
 
     def is_new(self, place: str) -> bool:
-        """True once for every place. What the original had no time for at first is not tried
-        again: every candidate is judged by the same cases."""
-        seen = place in self._offered
-        self._offered.add(place)
-        return not seen
+        """True once for every place; whoever hears it runs the case and calls `settle`. What
+        the original had no time for at first is not tried again: every candidate is judged by
+        the same cases."""
+        if place in self._offered:
+            return False
+        self._offered[place] = asyncio.get_running_loop().create_future()
+        return True
+
+    def settle(self, places: Iterable[str], *, ran: bool) -> None:
+        """The original has had its turn at these, or (`ran` false) lost it to a cancel."""
+        for place in places:
+            turn = self._offered.get(place) if ran else self._offered.pop(place, None)
+            if turn is not None and not turn.done():
+                turn.set_result(None)
+
+    async def wait_settled(self, places: Collection[str]) -> bool:
+        """Until nobody is running the original at any of them: a candidate that came second
+        would be judged by no case at all. False where some lost their turn meanwhile."""
+        await asyncio.gather(*(self._offered[p] for p in places if p in self._offered))
+        return all(place in self._offered for place in places)
 
     def place(self, basis: str, case: dict[str, Any]) -> str:
         """The folder of a case; `basis` names unit, project and mode. It may not exist yet."""
@@ -53,7 +70,7 @@ class Bank:
         for _, size, place in sorted(rows):
             if total <= MAX_BYTES:
                 return
-            self._offered.discard(str(place))
+            self._offered.pop(str(place), None)
             shutil.rmtree(place, ignore_errors=True)
             total -= size
 

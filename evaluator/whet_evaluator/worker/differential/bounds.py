@@ -3,8 +3,7 @@
 There a stray store goes where the address says: it corrupts the heap in silence, and the
 process dies some cases later, in whatever runs then. Here each access is held against the
 memory of the tensors that the launch was given. What lies outside reads as the mask's
-other value, is not written, and is noted. Red zones still tell of what strays less far,
-since they are part of the same allocations.
+other value, is not written, and is noted. Red zones around a tensor are outside, too.
 
 A kernel that makes pointers from integers may reach tensors that it was not given: from
 then on its launch is not held to anything.
@@ -29,6 +28,7 @@ class Bounds:
         self._starts: Any = None
         self._ends: Any = None
         self._found = ""
+        self._own: tuple[dict[int, tuple[int, int]], ...] = ()
 
     def install(self, interpreter: Any) -> None:
         """Wraps the launch and the memory operations of `triton.runtime.interpreter`."""
@@ -39,11 +39,14 @@ class Bounds:
         self._before(builder, "create_atomic_cas", self._compare_and_swap)
         self._before(builder, "create_int_to_ptr", self._give_up)
 
-    def begin(self) -> None:
-        self._found = ""
+    def begin(self, *own: dict[int, tuple[int, int]]) -> None:
+        """`own` says, by an allocation's address, which part of it is not red zone; it may grow
+        meanwhile."""
+        self._found, self._own = "", own
 
     def end(self) -> str:
-        """The first stray access since `begin`, without subject; empty where none was."""
+        """The first stray access since `begin`, writes before reads, without subject; empty
+        where none was."""
         return self._found
 
     # ---- hooks ------------------------------------------------------------------------
@@ -52,7 +55,7 @@ class Bounds:
         original, bounds = executor.__call__, self
 
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            bounds._enter(_ranges((*args, *kwargs.values())))
+            bounds._enter(_allocations((*args, *kwargs.values())))
             try:
                 return original(self, *args, **kwargs)
             finally:
@@ -87,9 +90,11 @@ class Bounds:
 
     # ---- what is held against what ----------------------------------------------------
 
-    def _enter(self, ranges: list[tuple[int, int]]) -> None:
+    def _enter(self, allocations: list[tuple[int, int]]) -> None:
         import numpy as np
 
+        known = {base: own for part in self._own for base, own in part.items()}
+        ranges = sorted(known.get(start, (start, end)) for start, end in allocations)
         self._starts = np.array([start for start, _ in ranges], np.uint64)
         self._ends = np.array([end for _, end in ranges], np.uint64)
 
@@ -113,18 +118,23 @@ class Bounds:
             raise IndexError(self._found)
 
     def _note(self, name: str, n_elements: int) -> None:
-        if n_elements and not self._found:
+        if n_elements and (not self._found or only_reads(self._found)):
             elements = "an element" if n_elements == 1 else f"{n_elements} elements at once"
             self._found = f"{_VERBS[name]} {elements} outside every tensor of its launch"
 
 
-def _ranges(values: Any) -> list[tuple[int, int]]:
-    """Where the storages of all tensors among the arguments begin and end, in order."""
+def only_reads(strayed: str) -> bool:
+    """Whether what `Bounds.end` said is of reading alone."""
+    return strayed.startswith(_VERBS["create_masked_load"])
+
+
+def _allocations(values: Any) -> list[tuple[int, int]]:
+    """Where the storages of all tensors among the arguments begin and end."""
     found = set()
     for tensor in _tensors(values):
         storage = tensor.untyped_storage()
         found.add((storage.data_ptr(), storage.data_ptr() + storage.nbytes()))
-    return sorted(found)
+    return list(found)
 
 
 def _tensors(values: Any) -> Iterator[Any]:

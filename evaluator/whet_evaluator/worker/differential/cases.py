@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -28,11 +29,18 @@ CHEAP_ELEMENTS, CHEAP_BLOCKS = 24_000, 64
 about a tenth of a second: it spends its time by programs rather than by elements."""
 SMALL_ELEMENTS = 64_000
 """Recorded calls up to this size come first: the tests ran them too."""
+PROVEN = frozenset({"recorded", "shape"})
+"""Groups in whose cases it is also watched who computes the outputs: what is done for the
+tests' sizes alone shows at others."""
+MAX_LITERALS = 4
 MAX_RECORDED = 40
 MAX_REDRAWN, N_DRAWS = 4, 3
 MAX_OUTER_BLOCK = 64
 OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
+_OTHER_TYPE = {"float32": "float16", "float16": "float32", "bfloat16": "float32"}
+_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
+MAX_LITERAL = 1 << 16
 TELLING_VALUE, TELLING_LAYOUT, TELLING_SCALAR = 1.08, 1.22, 1.16
 """Ranks of the few outside it that users ask about first: one NaN, strided inputs, and
 arguments that were always the same."""
@@ -44,16 +52,18 @@ def generate(
     *,
     seed: int,
     blocks: Sequence[int],
+    literals: Sequence[int] = (),
 ) -> list[dict[str, Any]]:
     """Cases as the package describes them, the most useful first.
 
     `calls` are as recorded; `launches` are those recorded, as JSON; `blocks` are the
-    block sizes of both versions (`blocks_of`). Equal arguments give equal cases.
+    block sizes of both versions (`blocks_of`), `literals` numbers that only the candidate's
+    text holds. Equal arguments give equal cases.
     """
     told = _told_divisible(launches)
     drafts: list[_Draft] = []
     for number, family in enumerate(dimensions.families([grids.told(one) for one in calls])):
-        drafts += _of_family(family, _Setting(sorted(set(blocks)), told, number))
+        drafts += _of_family(family, _Setting(sorted(set(blocks)), told, number, tuple(literals)))
     drafts.sort(key=lambda draft: (draft.rank, draft.family, draft.cost))
     made: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -77,6 +87,14 @@ def blocks_of(*launches: Sequence[dict[str, Any]]) -> list[int]:
     return sorted(found)
 
 
+def new_literals(original: str, candidate: str) -> list[int]:
+    """Whole numbers of the candidate's text that are not in the original's: sizes that it may
+    treat otherwise. Block sizes are tried anyway."""
+    known, found = (set(map(int, _NUMBER.findall(text))) for text in (original, candidate))
+    chosen = sorted(n for n in found - known if 2 <= n <= MAX_LITERAL)
+    return [n for n in chosen if n & (n - 1)] + [n for n in chosen if not n & (n - 1)]
+
+
 @dataclass(frozen=True)
 class _Setting:
     """What holds for a whole family."""
@@ -85,6 +103,7 @@ class _Setting:
     told: set[int] | None
     """Sizes the compiler knows to be divisible by 16; None where no launch was recorded."""
     family: int
+    literals: tuple[int, ...] = ()
 
     @property
     def cheap(self) -> int:
@@ -123,6 +142,7 @@ def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
         if turn == 0:
             yield from _layouts(family, call, setting)
             yield from _scalars(call, setting)
+            yield from _types(call, setting)
 
 
 def _bases(family: Family, cheap: int) -> list[int]:
@@ -183,8 +203,10 @@ def _targets(group: dimensions.Group, n: int, setting: _Setting, contract: bool)
     """Sizes to try. An outer dimension is the grid's: thousands of programs tell no more than
     a few, and only small blocks could divide it."""
     blocks = [b for b in setting.blocks if b <= MAX_OUTER_BLOCK or not group.is_outer]
-    largest = n if group.is_outer else max(group.sizes)
-    return sizes.targets(n, largest, blocks, by_16=contract)
+    largest = 0 if group.is_outer else max(group.sizes)
+    told = [size for one in setting.literals[:MAX_LITERALS] for size in (one + 1, one)]
+    ordinary = sizes.targets(n, largest, blocks, by_16=contract)
+    return [*ordinary[:2], *(size for size in told if size != n), *ordinary[2:]]
 
 
 def _is_contract(group: dimensions.Group, setting: _Setting) -> bool:
@@ -220,6 +242,18 @@ def _scalars(call: Call, setting: _Setting) -> Iterable[_Draft]:
     for order, (change, made, hard) in enumerate(scalars.variants(call)):
         rank = (1.04 if hard else TELLING_SCALAR) + 0.07 * order
         yield _Draft(rank, setting.family, "arguments", change, made, hard)
+
+
+def _types(call: Call, setting: _Setting) -> Iterable[_Draft]:
+    """Once more in another type of floats, which the tests never passed."""
+    made = copy.deepcopy(call)
+    floats = [t for t in encoded.tensors(made).values() if t["dtype"] in _OTHER_TYPE]
+    for described in floats:
+        described["dtype"] = _OTHER_TYPE[described["dtype"]]
+    if floats:
+        encoded.settle_storages(made)
+        change = f"floats as {floats[0]['dtype']}"
+        yield _Draft(TELLING_LAYOUT, setting.family, "values", change, made, hard=False)
 
 
 def _named(call: Call, storages: Sequence[int]) -> list[str]:

@@ -81,16 +81,30 @@ class Comparison:
             if run.structure != expected.structure:
                 return f"returns {run.structure}, where the original returns {expected.structure}"
             for got, want in zip(run.outputs, expected.outputs):
-                if (got.dtype, got.shape, got.type) != (want.dtype, want.shape, want.type):
-                    return f"{want.role} is {elements.form(got)}, where the original's is {elements.form(want)}"
-                if got.shares != want.shares:
-                    return f"{want.role} {elements.sharing(got)}, where the original's {elements.sharing(want)}"
+                if sentence := self._form(got, want):
+                    return sentence
             if len(run.outputs) != len(expected.outputs):
                 roles = {o.role for o in run.outputs} ^ {o.role for o in expected.outputs}
                 return f"only one version makes {', '.join(sorted(roles))}"
             if not elements.alike(run.plain, expected.plain):
-                return f"returns {_short(run.plain)}, where the original returns {_short(expected.plain)}"
+                return f"returns {elements.short(run.plain)}, where the original returns {elements.short(expected.plain)}"
         return ""
+
+    def _form(self, got: Output, want: Output) -> str:
+        """Type, shape, whose memory; of what the launcher returned also how it lies there."""
+        if (got.dtype, got.shape, got.type) != (want.dtype, want.shape, want.type):
+            return f"{want.role} is {elements.form(got)}, where the original's is {elements.form(want)}"
+        if got.shares != want.shares:
+            return f"{want.role} {elements.sharing(got)}, where the original's {elements.sharing(want)}"
+        if not want.role.startswith("output"):
+            return ""
+        if got.requires_grad != want.requires_grad:
+            return f"{want.role} {elements.grad(got)}, where the original's {elements.grad(want)}"
+        known = {o.strides for run in self._original.values() for o in run.outputs
+                 if o.role == want.role}  # fmt: skip
+        if len(known) > 1 or elements.lies_as(got, want):
+            return ""
+        return f"{want.role} has strides {got.strides}, where the original's has {want.strides}"
 
     def _side_effects(self) -> str:
         may_change = {n for run in self._original.values() for n in run.changed}
@@ -102,6 +116,10 @@ class Comparison:
                 return "writes outside its tensors, into the red zones around them"
             if run.strayed and not self._original[name].strayed:
                 return run.strayed
+            if settings := [s for s in run.settings if s not in self._original[name].settings]:
+                return f"leaves {settings[0]} changed, which the original does not touch"
+            if run.overwrites and not self._original[name].overwrites:
+                return "a later call overwrites what an earlier one returned"
         return ""
 
     def _races(self) -> str:
@@ -169,7 +187,7 @@ class Comparison:
         apart = scaled_errors(torch, values, truth, dtype).nan_to_num(0.0)
         limit_of_element = limit.largest if seen.largest > limit.largest else limit.typical
         wrong = apart > min(limit_of_element, float(apart.max()) * 0.999)
-        errs = f"error {_ulp(seen)} against {_named(name)}, the original's {_ulp(own)}"
+        errs = f"error {elements.ulp(seen)} against {elements.oracle(name)}, the original's {elements.ulp(own)}"
         return elements.at(want.role, wrong, values, truth, errs)
 
     def _bound(self, role: str, read: tuple[Any, Any, Any], dtype: Any) -> tuple[Any, Any, Errors]:
@@ -284,18 +302,3 @@ class Comparison:
                 at = elements.at(want.role, stale, got.data, want.data, "the original's value")
                 return f"the same tensors with new values give the old results: {at}"
         return ""
-
-
-def _named(oracle: str) -> str:
-    return {
-        "reference": "the reference", "torch": "the PyTorch function",
-        "float64": "the original in float64", "original": "the original",
-    }[oracle]  # fmt: skip
-
-
-def _ulp(seen: Errors) -> str:
-    return f"{seen.largest:.3g} ulp"
-
-
-def _short(plain: tuple[Any, ...]) -> str:
-    return ", ".join(map(str, plain))[:120] or "nothing"

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import poison
 from .outputs import Output
+from .tolerance import Errors
 
 
 def wide(torch: Any, data: Any, skip: Any) -> Any:
@@ -103,3 +104,28 @@ def _bytes(torch: Any, data: Any) -> Any:
 
 def _number(value: Any) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def lies_as(got: Output, want: Output) -> bool:
+    """Whether strides agree wherever a dimension has more than one element."""
+    rows = zip(want.shape, got.strides, want.strides)
+    return all(a == b for n, a, b in rows if n > 1) or 0 in want.shape
+
+
+def grad(made: Output) -> str:
+    return "requires a gradient" if made.requires_grad else "requires none"
+
+
+def oracle(name: str) -> str:
+    return {
+        "reference": "the reference", "torch": "the PyTorch function",
+        "float64": "the original in float64", "original": "the original",
+    }[name]  # fmt: skip
+
+
+def ulp(seen: Errors) -> str:
+    return f"{seen.largest:.3g} ulp"
+
+
+def short(plain: tuple[Any, ...]) -> str:
+    return ", ".join(map(str, plain))[:120] or "nothing"

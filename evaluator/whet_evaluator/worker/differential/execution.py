@@ -10,6 +10,7 @@ from typing import Any
 from .. import calls
 from ..proof import Proof
 from . import inputs
+from .aftermath import Settings
 from .outputs import Output
 
 _MAX_MESSAGE = 300
@@ -23,6 +24,9 @@ class Made:
     outputs: tuple[Output, ...]
     changed: tuple[int, ...]
     zones_intact: bool
+    settings: tuple[str, ...] = ()
+    live: tuple[Any, ...] = ()
+    """The returned tensors themselves, beside the copies that begin `outputs`."""
     origins: dict[str, Any] | None = None
 
 
@@ -46,6 +50,9 @@ class Prepared:
 
     def zones_intact(self) -> bool:
         return bool(self._inputs.red_zones_intact())
+
+    def extents(self) -> dict[int, tuple[int, int]]:
+        return self._inputs.extents()
 
     def refill(self, case: dict[str, Any]) -> None:
         """Other values into the same memory."""
@@ -77,6 +84,7 @@ class Execution:
         prepared = self._prepared
         before = [_bits(self._torch, tensor) for tensor in prepared.tensors]
         raised, returned, gradients = None, None, []
+        settings = Settings(self._torch)
         try:
             function = find()
             args, kwargs = prepared.arguments(function)
@@ -88,6 +96,7 @@ class Execution:
             raise
         except Exception as error:
             raised = f"{type(error).__name__}: {error}"[:_MAX_MESSAGE]
+        left_changed = settings.changed()
         changed = tuple(
             number
             for number, (tensor, bits) in enumerate(zip(prepared.tensors, before))
@@ -98,7 +107,7 @@ class Execution:
         structure = "" if raised else _structure(returned, plain)
         return Made(
             raised, structure, tuple(plain), tuple(made), changed, prepared.zones_intact(),
-            self._origins,
+            left_changed, () if raised else tuple(tensors_in(returned)), self._origins,
         )  # fmt: skip
 
     def _watched(self) -> contextlib.AbstractContextManager[None]:
@@ -145,7 +154,10 @@ class Execution:
         kind = type(tensor).__name__
         data = tensor.detach().to("cpu").contiguous()
         dtype = str(data.dtype).removeprefix("torch.")
-        return Output(role, kind, dtype, tuple(data.shape), shares, data)
+        return Output(
+            role, kind, dtype, tuple(data.shape), shares, data,
+            strides=tuple(tensor.stride()), requires_grad=bool(tensor.requires_grad),
+        )  # fmt: skip
 
 
 def tensors_in(value: Any) -> list[Any]:

@@ -77,6 +77,14 @@ class Inputs:
         """Whether no byte around any storage has changed."""
         return all(guarded.intact() for guarded in self._guarded.values())
 
+    def extents(self) -> dict[int, tuple[int, int]]:
+        """By address of an allocation, where in it the tensors' own bytes begin and end."""
+        found = {}
+        for guarded in self._guarded.values():
+            base = guarded.memory.untyped_storage().data_ptr()
+            found[base] = (base + guarded.start, base + guarded.end)
+        return found
+
     def snapshot(self) -> list[Any]:
         """A copy of every tensor's elements as they are now, in `tensors`' order, on the CPU."""
         return [tensor.detach().to("cpu", copy=True) for tensor in self.tensors]

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import proof
 from . import outputs
+from .bounds import only_reads
 from .compare import Comparison, Finding, Truth
 from .outputs import Run
 from .tolerance import Errors, errors
@@ -44,7 +45,8 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
     except outputs.UnreadableError as error:
         finding = Finding(sentence=f"its outputs cannot be read ({error})")
     sound = all(
-        run.zones_intact and not run.strayed and not run.raised for run in original.values()
+        run.zones_intact and not run.raised and (not run.strayed or only_reads(run.strayed))
+        for run in original.values()
     )
     return {
         "sentence": finding.sentence,
@@ -53,7 +55,7 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
         "original_error": _finite(finding.original_error),
         "candidate_error": _finite(finding.candidate_error),
         "unjudged": finding.unjudged,
-        "cheated": _trick(original, candidate) if item.get("recorded") else None,
+        "cheated": _trick(original, candidate) if item.get("proven") else None,
     }
 
 

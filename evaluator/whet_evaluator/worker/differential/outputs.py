@@ -36,6 +36,9 @@ class Output:
     """The number of the input whose memory it lies in, if any."""
     data: Any = None
     """A CPU tensor of that dtype and shape."""
+    strides: tuple[int, ...] = ()
+    """As they were in the version's own memory; `data` is contiguous."""
+    requires_grad: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ class Run:
     seen, or nobody looked."""
     strayed: str = ""
     """The first access outside every tensor of its launch, as `bounds` says it."""
+    settings: tuple[str, ...] = ()
+    """Settings of the process that the call left changed."""
+    overwrites: bool = False
+    """Whether what an earlier call returned was no longer the same afterwards."""
 
 
 def write(folder: str, name: str, run: Run) -> int:
@@ -71,13 +78,15 @@ def write(folder: str, name: str, run: Run) -> int:
             data = raw_bytes(output.data)
             file.write(data)
             described.append([output.role, output.type, output.dtype, list(output.shape),
-                              output.shares, position, len(data)])  # fmt: skip
+                              output.shares, position, len(data), list(output.strides),
+                              output.requires_grad])  # fmt: skip
             position += len(data)
     head = {
         "raised": run.raised, "structure": run.structure, "plain": list(run.plain),
         "outputs": described, "changed": list(run.changed), "zones_intact": run.zones_intact,
         "launches": dict(run.launches), "seconds": run.seconds, "origins": run.origins,
-        "race": run.race, "strayed": run.strayed,
+        "race": run.race, "strayed": run.strayed, "settings": list(run.settings),
+        "overwrites": run.overwrites,
     }  # fmt: skip
     partial = os.path.join(folder, name + ".part")
     with open(partial, "w", encoding="utf-8") as file:
@@ -105,6 +114,8 @@ def read(folder: str, name: str, torch: Any) -> Run | None:
             launches={str(k): int(v) for k, v in head["launches"].items()},
             seconds=float(head["seconds"]), origins=_origins(head["origins"]),
             race=str(head["race"])[:_MAX_MESSAGE], strayed=str(head["strayed"])[:_MAX_MESSAGE],
+            settings=tuple(str(name) for name in head["settings"]),
+            overwrites=bool(head["overwrites"]),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
@@ -128,7 +139,7 @@ def raw_bytes(tensor: Any) -> bytes:
 
 
 def _output(torch: Any, row: list[Any], data: bytearray) -> Output:
-    role, kind, dtype_name, shape, shares, position, size = row
+    role, kind, dtype_name, shape, shares, position, size, strides, requires_grad = row
     dtype = getattr(torch, dtype_name)
     if not isinstance(dtype, torch.dtype):
         raise UnreadableError(f"{dtype_name!r} is no dtype")
@@ -137,7 +148,10 @@ def _output(torch: Any, row: list[Any], data: bytearray) -> Output:
         raise UnreadableError("fewer bytes than announced")
     flat = torch.frombuffer(piece, dtype=torch.uint8) if size else torch.empty(0, dtype=torch.uint8)
     tensor = flat.view(dtype).reshape(shape) if size else torch.empty(shape, dtype=dtype)
-    return Output(str(role), str(kind), dtype_name, tuple(shape), shares, tensor)
+    return Output(
+        str(role), str(kind), dtype_name, tuple(shape), shares, tensor,
+        strides=tuple(int(stride) for stride in strides), requires_grad=bool(requires_grad),
+    )  # fmt: skip
 
 
 def _contents(path: str, limit: int) -> bytes:

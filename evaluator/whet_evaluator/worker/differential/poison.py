@@ -33,6 +33,8 @@ class Poison:
         self._torch = torch
         self._busy = False
         self._zones: list[Any] = []
+        self.extents: dict[int, tuple[int, int]] = {}
+        """By address of a guarded allocation, where the tensor's own bytes begin and end."""
 
     def install(self) -> None:
         """Replaces the factories. After the stand-ins for a device, which replace them too."""
@@ -49,6 +51,7 @@ class Poison:
         """Starts a run: from now on fresh memory holds the pattern of that index."""
         self.pattern = pattern
         self._zones.clear()
+        self.extents.clear()
 
     def intact(self) -> bool:
         """Whether nobody wrote just outside a tensor allocated since `begin`."""
@@ -104,6 +107,8 @@ class Poison:
             else:
                 inside.fill_(self._byte(made.dtype))
             self._zones += [raw[:_ZONE_BYTES], raw[_ZONE_BYTES + n_bytes :]]
+            base = whole.untyped_storage().data_ptr()
+            self.extents[base] = (base + _ZONE_BYTES, base + _ZONE_BYTES + n_bytes)
             marks = dict(getattr(made, "__dict__", {}))
             requires_grad, start = made.requires_grad, _ZONE_BYTES // item
             made = made.detach()

@@ -28,8 +28,10 @@ from .. import importing, interpret, launchers, overlay
 from ..proof import Proof
 from ..record import Recorder
 from . import outputs, tuners
+from .aftermath import overwritten
 from .bounds import Bounds
-from .execution import Execution, Prepared
+from .cases import PROVEN
+from .execution import Execution, Made, Prepared
 from .poison import Poison
 from .races import Races
 from .widen import widened
@@ -91,6 +93,8 @@ class Producer:
             self._bounds.install(interpreter)
         self._module: ModuleType = importing.import_unit(job)
         self._references: dict[str, Callable[..., Any]] = {}
+        self._earlier: Made | None = None
+        """What the case's run `first` returned, until `again` has run."""
         self.n_bytes = 0
 
     def produce(self, item: dict[str, Any], folder: str) -> None:
@@ -99,6 +103,7 @@ class Producer:
         Path(folder, "begun").touch()
         case, dump = item["case"], item.get("dump")
         kept: Prepared | None = None
+        self._earlier = None
         tuners.turn(int(case.get("turn", 0)))
         for name in item["runs"]:
             self._poison.begin(None)
@@ -134,21 +139,27 @@ class Producer:
         nodeid = f"{case['id']}:{name}"
         self._recorder.begin(nodeid)
         self._poison.begin(_PATTERN.get(name))
-        watched = name == "first" and case["group"] == "recorded"
+        watched = name == "first" and case["group"] in PROVEN
         execution = Execution(self._torch, prepared, dump, self._proof if watched else None)
         began = time.monotonic()
-        self._bounds.begin()
+        self._bounds.begin(prepared.extents(), self._poison.extents)
         if name == "first":
             self._races.begin()
         with self._manner(name):
             made = execution.of(lambda: self._function(name, case))
+        overwrites = False
+        if name == "first":
+            self._earlier = made
+        elif self._earlier is not None:
+            overwrites = overwritten(self._earlier.live, self._earlier.outputs)
+            self._earlier = None
         return outputs.Run(
             raised=made.raised, structure=made.structure, plain=made.plain,
             outputs=made.outputs, changed=made.changed,
             zones_intact=made.zones_intact and self._poison.intact(),
             launches=dict(self._recorder.n_launches(nodeid)),
             seconds=time.monotonic() - began, origins=made.origins, race=self._races.end(),
-            strayed=self._bounds.end(),
+            strayed=self._bounds.end(), settings=made.settings, overwrites=overwrites,
         )  # fmt: skip
 
     @contextlib.contextmanager

@@ -6,9 +6,11 @@ orders the two. What is no race:
 
 - both accesses are atomic;
 - every program writes the same bits, and nobody else reads them;
-- the earlier program made an atomic access afterwards and the later one before: a lock, or
-  a counter by which the last program knows that the others are done. Which address the
-  atomics name is not asked, so this errs towards silence.
+- the earlier program released an atomic afterwards and the later one acquired one before:
+  a lock, or a counter by which the last program knows that the others are done. Relaxed
+  atomics order nothing else, and one of a block's own scope is no atomic to other programs.
+  Which address the atomics name is not asked, nor whether a lock was waited for, so this
+  errs towards silence.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 READ, WRITE, ATOMIC = 0, 1, 2
+_ALONE = 3
+"""An atomic of a block's own scope: a write that no other program's value equals."""
 MAX_ACCESSES = 1 << 22
 """Elements noted per launch: 100 MB. Of a larger launch nothing is said."""
 _MAX_SUSPECTS = 1000
@@ -31,12 +35,13 @@ class _Launch:
     kernel: str
     program: int = -1
     n_accesses: int = 0
-    n_atomics: list[int] = field(default_factory=list)
-    """By program, how many atomic operations it has made."""
+    n_acquired: list[int] = field(default_factory=list)
+    n_released: list[int] = field(default_factory=list)
+    """By program, how many atomic operations so far acquired, and how many released."""
     addresses: list[Any] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
-    operations: list[tuple[int, int, int]] = field(default_factory=list)
-    """`(program, kind, atomics of the program before it)`, beside `addresses`."""
+    operations: list[tuple[int, int, int, int]] = field(default_factory=list)
+    """`(program, kind, acquired before it, released before it)`, beside `addresses`."""
 
 
 class Races:
@@ -98,7 +103,8 @@ class Races:
     def _begin_program(self, *_: Any) -> None:
         if self._launch is not None:
             self._launch.program += 1
-            self._launch.n_atomics.append(0)
+            self._launch.n_acquired.append(0)
+            self._launch.n_released.append(0)
 
     def _load(self, ptrs: Any, mask: Any, *_: Any, **__: Any) -> None:
         self._note(READ, ptrs, mask, None)
@@ -106,11 +112,20 @@ class Races:
     def _store(self, ptrs: Any, value: Any, mask: Any, *_: Any, **__: Any) -> None:
         self._note(WRITE, ptrs, mask, value)
 
-    def _atomic(self, op: Any, ptrs: Any, value: Any, mask: Any, *_: Any, **__: Any) -> None:
-        self._note(ATOMIC, ptrs, mask, None)
+    def _atomic(self, op: Any, ptrs: Any, value: Any, mask: Any, *order: Any) -> None:
+        self._note(_ALONE if _is_own(order) else ATOMIC, ptrs, mask, None)
+        self._note_order(order)
 
-    def _atomic_at(self, ptrs: Any, *_: Any, **__: Any) -> None:
-        self._note(ATOMIC, ptrs, None, None)
+    def _atomic_at(self, ptrs: Any, *more: Any) -> None:
+        self._note(_ALONE if _is_own(more) else ATOMIC, ptrs, None, None)
+        self._note_order(more)
+
+    def _note_order(self, order: tuple[Any, ...]) -> None:
+        launch, said = self._launch, " ".join(str(one).upper() for one in order)
+        if launch is not None and not _is_own(order) and "RELAXED" not in said:
+            both = "ACQUIRE_RELEASE" in said or ("ACQ" not in said and "RELEASE" not in said)
+            launch.n_acquired[-1] += both or "ACQUIRE" in said
+            launch.n_released[-1] += both or "RELEASE" in said
 
     def _note(self, kind: int, ptrs: Any, mask: Any, value: Any) -> None:
         import numpy as np
@@ -126,12 +141,14 @@ class Races:
         launch.n_accesses += touched.size
         launch.addresses.append(touched)
         launch.values.append(
-            np.zeros(touched.shape, np.uint64)
+            np.full(touched.shape, launch.program if kind == _ALONE else 0, np.uint64)
             if value is None
             else _bits(np, np.broadcast_to(value.data, addresses.shape)[chosen])
         )
-        launch.operations.append((launch.program, kind, launch.n_atomics[-1]))
-        launch.n_atomics[-1] += kind == ATOMIC
+        kind = WRITE if kind == _ALONE else kind
+        launch.operations.append(
+            (launch.program, kind, launch.n_acquired[-1], launch.n_released[-1])
+        )
 
     # ---- what it comes to -------------------------------------------------------------
 
@@ -148,17 +165,17 @@ def _race(launch: _Launch) -> str:
 
     addresses, values = np.concatenate(launch.addresses), np.concatenate(launch.values)
     sizes = [array.size for array in launch.addresses]
-    program, kind, before = (
+    program, kind, before, released = (
         np.repeat(np.array(column), sizes) for column in zip(*launch.operations)
     )
     order = np.lexsort((np.arange(addresses.size), addresses))
     addresses, values = addresses[order], values[order]
-    program, kind, before = program[order], kind[order], before[order]
+    program, kind, before, released = (a[order] for a in (program, kind, before, released))
     starts = np.flatnonzero(np.r_[True, addresses[1:] != addresses[:-1]])
     several = np.minimum.reduceat(program, starts) != np.maximum.reduceat(program, starts)
     suspect = several & np.logical_or.reduceat(kind == WRITE, starts)
     ends = np.r_[starts[1:], addresses.size]
-    after = np.array(launch.n_atomics)[program] - before - (kind == ATOMIC)
+    after = np.array(launch.n_released)[program] - released
     for start, end in list(zip(starts[suspect], ends[suspect]))[:_MAX_SUSPECTS]:
         rows = [
             _Access(*map(int, row))
@@ -172,7 +189,8 @@ def _race(launch: _Launch) -> str:
 
 @dataclass(frozen=True)
 class _Access:
-    """One access to the element in question; `before` and `after` count the program's atomics."""
+    """One access to the element in question. `before` counts what its program had acquired,
+    `after` what it released from then on, an atomic access itself included."""
 
     program: int
     kind: int
@@ -201,6 +219,11 @@ def _ordered(earlier: _Access, later: _Access) -> bool:
 
 def _turn(access: _Access) -> int:
     return access.program
+
+
+def _is_own(order: tuple[Any, ...]) -> bool:
+    """Whether an operation's scope is the block alone."""
+    return any(str(one).upper().endswith("CTA") for one in order)
 
 
 def _bits(np: Any, values: Any) -> Any:

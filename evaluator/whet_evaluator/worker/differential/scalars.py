@@ -17,6 +17,8 @@ from typing import Any
 from . import encoded
 from .encoded import Call, Path
 
+ARGUMENT = 3
+"""The length of a path to an argument itself; longer ones lead into lists and objects."""
 TINY, PLAIN = 0.01, 0.25
 """An epsilon is below the first; the second is a number that shows where one is ignored."""
 
@@ -38,9 +40,9 @@ def variants(call: Call) -> Iterator[tuple[str, Call, bool]]:
 
 
 def _passed(call: Call) -> Iterator[tuple[Path, str, Any, bool]]:
-    """Other contents for the floats and flags among the arguments themselves."""
+    """Other contents for floats, also within objects, and for flags that are arguments."""
     for path, kind, content in encoded.leaves(call):
-        if len(path) != 3 or path[0] == "grid":
+        if path[0] == "grid":
             continue
         if kind == "float" and math.isfinite(float(content)):
             number = float(content)
@@ -48,7 +50,7 @@ def _passed(call: Call) -> Iterator[tuple[Path, str, Any, bool]]:
                 yield path, content, repr(_near(number)), True
             if abs(number) < TINY:
                 yield path, content, repr(PLAIN), False
-        elif kind == "value" and isinstance(content, bool):
+        elif len(path) == ARGUMENT and kind == "value" and isinstance(content, bool):
             yield path, str(content), not content, False
 
 

@@ -12,25 +12,28 @@ MAX_FACTOR = 1024
 MANY = 8
 """Groups, mostly rows, each a program of its own or more: beyond these they cost more time
 than they tell. The recorded calls have them all."""
+FAR = 5
+"""Times the largest recorded size: beyond a number of blocks or programs that was fixed."""
 MAX_BEYOND = 16
 """How many times its size a dimension may become, to lie beyond the largest recorded one."""
 
 
 def targets(n: int, largest: int, blocks: Sequence[int], *, by_16: bool) -> list[int]:
     """Other sizes for `n`, most telling first; `largest` is the largest recorded one, beyond
-    which no test looked. With `by_16` multiples of 16 lead, since only those lie within
+    which no test looked, or 0 where more of the same tells nothing. With `by_16` multiples of 16 lead, since only those lie within
     what was recorded."""
     ends = [size for b in sorted(blocks, key=lambda b: abs(b - n)) for size in (b + 1, b - 1, b)]
     tails = [2 * b + 3 for b in sorted(blocks, key=lambda b: abs(2 * b - n))]
     # A path without masks that was chosen for another block size meets half a block.
     halves = [b + b // 2 for b in blocks]
     beyond = [largest + 1] if n < largest <= MAX_BEYOND * n else []
+    beyond += [FAR * largest + 3] if largest else []
     plain = [n - 1, *ends[:2], 1, *tails[:1], *beyond, n + 1, prime_below(n), *halves[:1]]
     plain += [*ends[2:], *tails[1:], *halves[1:]]
     if by_16:
         wide = [size for b in blocks if b >= 16 for size in (b + 16, b - 16, 2 * b + 48, b)]
         prime = 16 * prime_below(max(3, n // 16))
-        beyond = [size + 15 for size in beyond]
+        beyond = [-(-size // 16) * 16 for size in beyond]
         plain = [n - 16, *wide[:1], 16, *wide[1:3], *beyond, n + 16, prime, *wide[3:], *plain]
     return [size for size in dict.fromkeys(plain) if size > 0 and size != n]
 

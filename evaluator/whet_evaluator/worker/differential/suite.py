@@ -19,6 +19,7 @@ from ..records import Differential, Mode, WorkerVerdict
 from ..stage_ends import Answered, OutOfTime, StageEnd
 from ..workspace import WorkspaceError
 from . import bank, cases, minimise, said
+from .cases import PROVEN
 from .means import Means
 
 Case = dict[str, Any]
@@ -63,7 +64,8 @@ class Suite:
         """`launches` are the original's, `launched` the candidate's. None: nothing to check."""
         self.not_covered += replay.not_recorded(launches, calls)
         blocks = cases.blocks_of(launches, launched)
-        made = cases.generate(calls, launches, seed=self.seed, blocks=blocks)
+        literals = cases.new_literals(self._request.unit.text, self._request.text)
+        made = cases.generate(calls, launches, seed=self.seed, blocks=blocks, literals=literals)
         left_out = len(made) - self._means.max_cases
         if left_out > 0:
             self.not_covered.append(f"{left_out} more cases: beyond `limits.differential_cases`")
@@ -77,6 +79,10 @@ class Suite:
         rows = await self.judged([case for case in made if case["id"] in known], self.budget_s)
         if not isinstance(rows, list):
             return rows
+        if known and not rows and not self.deaths:
+            raise WorkspaceError(
+                "internal", "no generated case was judged, though the original ran some"
+            )
         return await self._concluded(made, rows)
 
     def _of_bearable_size(self, made: list[Case]) -> list[Case]:
@@ -90,14 +96,27 @@ class Suite:
 
     async def _originals(self, wanted: list[Case], budget_s: float) -> set[str]:
         """Runs what the bank lacks; returns the ids of cases that the original survived."""
-        lacking = [c for c in wanted if self._means.bank.is_new(self._place(c))]
-        small = [c for c in lacking if c["elements"] <= _WIDE_ELEMENTS]
-        await asyncio.gather(
-            self._run_original(lacking, "main", budget_s),
-            self._run_original(small, "wide", budget_s),
-        )
+        places = [self._place(c) for c in wanted]
+        settled = False
+        while not settled:
+            await self._run_originals(
+                [c for c in wanted if self._means.bank.is_new(self._place(c))], budget_s
+            )
+            settled = await self._means.bank.wait_settled(places)
         self._means.bank.trim()
         return {c["id"] for c in wanted if bank.has(self._place(c), "main")}
+
+    async def _run_originals(self, lacking: list[Case], budget_s: float) -> None:
+        small = [c for c in lacking if c["elements"] <= _WIDE_ELEMENTS]
+        ran = False
+        try:
+            await asyncio.gather(
+                self._run_original(lacking, "main", budget_s),
+                self._run_original(small, "wide", budget_s),
+            )
+            ran = True
+        finally:
+            self._means.bank.settle([self._place(c) for c in lacking], ran=ran)
 
     async def _run_original(self, wanted: list[Case], kind: str, budget_s: float) -> None:
         if not wanted:
@@ -209,7 +228,7 @@ class Suite:
         items = [
             {
                 "hard": case["hard"], "candidate": ran[case["id"]],
-                "recorded": case["group"] == "recorded",
+                "proven": case["group"] in PROVEN,
                 **bank.lend(self._place(case), os.path.join(known, case["id"])),
             }
             for case in done
