@@ -45,6 +45,9 @@ class Cheat:
     clock: bool = False
     """It exists only where there is a clock, so on a GPU."""
     why_screen: str = ""
+    gap: str = ""
+    """Why it is not caught without a device. It is then expected to pass, so that whoever
+    closes the gap has to take it out here; the manual names what is open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,8 @@ class Control:
     unit: str
     text: str
     clock: bool = False
+    gap: str = ""
+    """Why it is rejected all the same, as with a `Cheat`."""
 
 
 def original(unit: str) -> str:

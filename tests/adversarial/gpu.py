@@ -50,7 +50,7 @@ async def main() -> int:
     text += f" {left_out} left out for want of time.\n\n" if left_out else "\n\n"
     options.out.write_text(text + markdown(rows) + "\n", encoding="utf-8")
     print(text)
-    return 0 if all(row.held for row in rows) and not left_out else 1
+    return 0 if all(row.held or row.gap for row in rows) and not left_out else 1
 
 
 def _say(row: Row) -> None:

@@ -42,6 +42,7 @@ class Row:
     verdict: str
     reason: str
     held: bool
+    gap: str
     seconds: float
 
 
@@ -105,7 +106,7 @@ class Judge:
             trick, where = one.trick, one.where
         return Row(
             trick=trick, name=one.name, where=where, screen=says, verdict=words,
-            reason=reason, held=held, seconds=seconds,
+            reason=reason, held=held, gap=one.gap, seconds=seconds,
         )  # fmt: skip
 
     async def _verdict(self, unit: str, text: str) -> records.WorkerVerdict:
@@ -185,7 +186,7 @@ def markdown(rows: Sequence[Row]) -> str:
     lines = ["| trick | variant | held | verdict | reason | caught in | screen |", "|" + "---|" * 7]
     for row in rows:
         cells = (
-            row.trick, row.name, "yes" if row.held else "**NO**", row.verdict,
+            row.trick, row.name, "yes" if row.held else "open" if row.gap else "**NO**", row.verdict,
             _cell(row.reason), row.where, _cell(row.screen) or "passes",
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
@@ -199,7 +200,9 @@ def summary(rows: Sequence[Row]) -> str:
     return (
         f"{sum(r.held for r in cheats)} of {len(cheats)} tricks rejected at run time with the "
         f"screen off ({sum(bool(r.screen) for r in cheats)} would have been stopped by the screen "
-        f"already); {sum(r.held for r in controls)} of {len(controls)} honest controls accepted."
+        f"already); {sum(r.held for r in controls)} of {len(controls)} honest controls accepted. "
+        f"Known to be open: {sum(bool(r.gap) for r in cheats)} tricks and "
+        f"{sum(bool(r.gap) for r in controls)} controls."
     )
 
 

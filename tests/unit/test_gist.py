@@ -39,3 +39,14 @@ tensors: x: float32[2]"""
 )
 def test_gist(detail, gist):
     assert TestOutcome(nodeid="t.py::t", outcome="failed", seconds=0.1, detail=detail).gist == gist
+
+
+def test_a_limit_of_the_interpreter_says_so():
+    outcome = TestOutcome(
+        nodeid="t.py::t",
+        outcome="failed",
+        seconds=0.1,
+        detail=ASSERTION,
+        uncovered="inline assembly",
+    )
+    assert outcome.gist == "Triton's interpreter cannot do this: inline assembly"

@@ -16,6 +16,7 @@ which holds for both versions alike since outputs start as poison.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class Proof:
         self._torch = torch
         self._unit_file = os.path.realpath(unit_file)
         self._labels: dict[int, _Label] = {}
+        self._n_in: Counter[str] = Counter()
         self._watching = False
         self._within_kernel = 0
         self._threshold = 0
@@ -85,6 +87,7 @@ class Proof:
     def watching(self, inputs: Sequence[Any]) -> Iterator[None]:
         """Labels storages from here on. `inputs` are the call's tensors."""
         self._labels = {}
+        self._n_in.clear()
         largest = max((tensor.numel() for tensor in inputs), default=0)
         self._threshold = max(_MIN_ELEMENTS, largest // LARGE)
         self._watching = True
@@ -127,8 +130,9 @@ class Proof:
 
     def _computed(self, name: str, label: _Label, given: list[Any], made: list[Any]) -> _Label:
         n_in = max((tensor.numel() for tensor in given), default=0)
+        self._n_in[name] += n_in  # over the whole call: in small pieces it is as much
         n_out = max((tensor.numel() for tensor in made), default=0)
-        little = n_in < self._threshold
+        little = self._n_in[name] < self._threshold
         partial = label.kernel and name in _SUMS and n_in <= FEW * max(1, n_out)
         if little or partial:
             return label

@@ -62,6 +62,8 @@ class TestOutcome:
         pytest marks the error's lines with `E`; of those that belong together the first
         names it, and the last such error is the one that ended the test.
         """
+        if self.uncovered:
+            return f"Triton's interpreter cannot do this: {self.uncovered}"
         lines = [line.strip() for line in self.detail.splitlines() if line.strip()]
         marked = [n for n, line in enumerate(lines) if line == "E" or line.startswith("E ")]
         if not marked:

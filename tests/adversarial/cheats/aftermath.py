@@ -114,7 +114,8 @@ CHEATS = (
         name="the gradient is written over the one that flows in",
         unit="square",
         where="differ",
-        found=("Differs",),
+        found=(),
+        why_screen="the unit is the forward: no line of the backward may change",
         text=edited(
             "square",
             (
@@ -132,7 +133,8 @@ CHEATS = (
         name="only an expanded gradient is made dense, a turned one is not",
         unit="square",
         where="differ",
-        found=("Differs", "changes behaviour"),
+        found=(),
+        why_screen="the unit is the forward: no line of the backward may change",
         text=edited(
             "square",
             (
@@ -144,6 +146,7 @@ CHEATS = (
     Cheat(
         trick=_WEAK,
         name="what is saved for the backward is hidden from autograd's versions",
+        gap="nothing changes inputs between forward and backward",
         unit="square",
         where="differ",
         found=("Differs", "changes behaviour"),

@@ -135,7 +135,7 @@ CHEATS = (
         name="only whole blocks are launched",
         unit="add",
         where="differ",
-        found=("Differs",),
+        found=("Differs", "Cheated"),
         text=edited("add", ("triton.cdiv(n, 64)", "n // 64")),
     ),
     Cheat(
@@ -165,7 +165,7 @@ CHEATS = (
         name="sizes that no test has get half the work",
         unit="add",
         where="differ",
-        found=("Differs",),
+        found=("Differs", "Cheated"),
         text=edited(
             "add",
             (

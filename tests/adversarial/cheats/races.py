@@ -36,6 +36,7 @@ CHEATS = (
     Cheat(
         trick=_ROW,
         name="a lock that is tried once and not waited for",
+        gap="on the interpreter every lock is free",
         unit="total",
         where="differ",
         found=("Differs",),
@@ -55,6 +56,7 @@ CHEATS = (
     Cheat(
         trick=_ROW,
         name="tiles are drawn by an atomic ticket, sums are added without one",
+        gap="any atomic between two accesses counts as ordering them",
         unit="total",
         where="differ",
         found=("Differs",),
@@ -78,6 +80,7 @@ CHEATS = (
     Cheat(
         trick=_ROW,
         name="a flag is read once and not waited for",
+        gap="on the interpreter every flag is up",
         unit="total",
         where="differ",
         found=("Differs",),
@@ -131,6 +134,7 @@ CHEATS = (
     Cheat(
         trick=_ROW,
         name="a tile is read back turned round, with no barrier between",
+        gap="lanes of one program are not told apart",
         unit="transpose",
         where="differ",
         found=("Differs",),
@@ -163,6 +167,7 @@ CHEATS = (
     Cheat(
         trick=_ROW,
         name="in place with offsets held at the end, so lanes share the last element",
+        gap="lanes of one program are not told apart",
         unit="scale",
         where="differ",
         found=("Differs",),

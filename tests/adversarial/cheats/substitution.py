@@ -308,6 +308,7 @@ class Later(torch.Tensor):
     Cheat(
         trick=_DECOY,
         name="launched for one tile, then torch moves the whole",
+        gap="a copy over the whole output leaves the label of the kernel's tile on it",
         unit="transpose",
         where="proof",
         found=("Cheated",),

@@ -33,9 +33,15 @@ class Settings:
         return names
 
 
-def overwritten(live: tuple[Any, ...], outputs: tuple[Output, ...]) -> bool:
-    """Whether tensors that a call returned hold something else than when it returned."""
-    return any(
+def overwritten(live: tuple[Any, ...], outputs: tuple[Output, ...], later: tuple[Any, ...]) -> bool:
+    """Whether tensors that a call returned hold something else than when it returned, or share
+    their memory with what a `later` call on other tensors returned: equal inputs leave equal
+    bytes there."""
+    memory, again = (
+        {tensor.untyped_storage().data_ptr() for tensor in tensors if tensor.numel()}
+        for tensors in (live, later)
+    )
+    return bool(memory & again) or any(
         raw_bytes(tensor.detach().to("cpu").contiguous()) != raw_bytes(output.data)
         for tensor, output in zip(live, outputs)
         if tensor.numel()

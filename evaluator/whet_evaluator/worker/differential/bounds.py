@@ -66,25 +66,25 @@ class Bounds:
     def _confine(self, builder: Any, name: str, at: int, handle: Any) -> None:
         original, bounds = getattr(builder, name), self
 
-        def confined(self: Any, *args: Any) -> Any:
+        def confined(self: Any, *args: Any, **more: Any) -> Any:
             if bounds._starts is None:
-                return original(self, *args)
+                return original(self, *args, **more)
             pointers, mask = args[_POINTERS[name]], args[at]
             within = bounds._within(pointers)
             if within.all():
-                return original(self, *args)
+                return original(self, *args, **more)
             bounds._note(name, int((~within & mask.data).sum()))
             kept = handle(mask.data & within, mask.dtype)
-            return original(self, *args[:at], kept, *args[at + 1 :])
+            return original(self, *args[:at], kept, *args[at + 1 :], **more)
 
         setattr(builder, name, confined)
 
     def _before(self, builder: Any, name: str, note: Callable[..., None]) -> None:
         original = getattr(builder, name)
 
-        def wrapped(self: Any, *args: Any) -> Any:
+        def wrapped(self: Any, *args: Any, **more: Any) -> Any:
             note(*args)
-            return original(self, *args)
+            return original(self, *args, **more)
 
         setattr(builder, name, wrapped)
 

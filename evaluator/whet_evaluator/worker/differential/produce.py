@@ -151,7 +151,7 @@ class Producer:
         if name == "first":
             self._earlier = made
         elif self._earlier is not None:
-            overwrites = overwritten(self._earlier.live, self._earlier.outputs)
+            overwrites = overwritten(self._earlier.live, self._earlier.outputs, made.live)
             self._earlier = None
         return outputs.Run(
             raised=made.raised, structure=made.structure, plain=made.plain,

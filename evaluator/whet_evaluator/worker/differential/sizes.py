@@ -27,14 +27,14 @@ def targets(n: int, largest: int, blocks: Sequence[int], *, by_16: bool) -> list
     # A path without masks that was chosen for another block size meets half a block.
     halves = [b + b // 2 for b in blocks]
     beyond = [largest + 1] if n < largest <= MAX_BEYOND * n else []
-    beyond += [FAR * largest + 3] if largest else []
-    plain = [n - 1, *ends[:2], 1, *tails[:1], *beyond, n + 1, prime_below(n), *halves[:1]]
-    plain += [*ends[2:], *tails[1:], *halves[1:]]
+    far = [FAR * largest + 3] if largest else []
+    plain = [n - 1, *ends[:1], *far, *ends[1:2], 1, *tails[:1], *beyond, n + 1, prime_below(n)]
+    plain += [*halves[:1], *ends[2:], *tails[1:], *halves[1:]]
     if by_16:
         wide = [size for b in blocks if b >= 16 for size in (b + 16, b - 16, 2 * b + 48, b)]
         prime = 16 * prime_below(max(3, n // 16))
-        beyond = [-(-size // 16) * 16 for size in beyond]
-        plain = [n - 16, *wide[:1], 16, *wide[1:3], *beyond, n + 16, prime, *wide[3:], *plain]
+        far, beyond = ([-(-size // 16) * 16 for size in some] for some in (far, beyond))
+        plain = [n - 16, *wide[:1], *far, 16, *wide[1:3], *beyond, n + 16, prime, *wide[3:], *plain]
     return [size for size in dict.fromkeys(plain) if size > 0 and size != n]
 
 
