@@ -124,7 +124,7 @@ CHEATS = (
         name="an output of float32 whatever the input",
         unit="add",
         where="differ",
-        found=_TOLD,
+        found=("Differs", "floats as"),
         text=edited(
             "add",
             (
