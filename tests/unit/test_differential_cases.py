@@ -152,6 +152,16 @@ def test_sizes_go_beyond_the_largest_recorded_one() -> None:
     assert 256 + 16 in sizes.targets(128, 256, [], by_16=True)
 
 
+def test_sizes_are_tried_at_numbers_in_the_texts() -> None:
+    original = "n_programs = min(n_rows, 64)\nx2 = 1.5 * a[300]\n"
+    candidate = original + "if n > 2000:\n    BLOCK = 4096\n"
+    assert cases.literals_of(original, candidate) == [2000, 4096, 64]
+    made = cases.generate(
+        [call(tensor((8, 30)))], [], seed=1, blocks=[32], literals=cases.literals_of(original, original)
+    )  # fmt: skip
+    assert any(shapes(case["call"]) == [[65, 30]] for case in made), "more rows than programs"
+
+
 def test_numbers_that_were_always_alike_vary() -> None:
     one = call(
         tensor((8,)), {"float": "0.5"}, names=("x", "factor"),

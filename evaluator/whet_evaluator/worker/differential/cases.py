@@ -40,7 +40,7 @@ OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
 _OTHER_TYPE = {"float32": "float16", "float16": "float32", "bfloat16": "float32"}
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
-MAX_LITERAL = 1 << 16
+MAX_LITERAL, SHARED_LITERALS = 1 << 16, range(16, 129)
 TELLING_VALUE, TELLING_LAYOUT, TELLING_SCALAR, TELLING_TYPE = 1.08, 1.22, 1.16, 1.11
 """Ranks of the few outside it that users ask about first: one NaN, strided inputs,
 arguments that were always the same, and another type of floats."""
@@ -57,8 +57,8 @@ def generate(
     """Cases as the package describes them, the most useful first.
 
     `calls` are as recorded; `launches` are those recorded, as JSON; `blocks` are the
-    block sizes of both versions (`blocks_of`), `literals` numbers that only the candidate's
-    text holds. Equal arguments give equal cases.
+    block sizes of both versions (`blocks_of`), `literals` the numbers in their texts that
+    sizes are tried at. Equal arguments give equal cases.
     """
     told = _told_divisible(launches)
     drafts: list[_Draft] = []
@@ -87,12 +87,15 @@ def blocks_of(*launches: Sequence[dict[str, Any]]) -> list[int]:
     return sorted(found)
 
 
-def new_literals(original: str, candidate: str) -> list[int]:
-    """Whole numbers of the candidate's text that are not in the original's: sizes that it may
-    treat otherwise. Block sizes are tried anyway."""
+def literals_of(original: str, candidate: str) -> list[int]:
+    """Whole numbers at which a version may change its ways: those that only the candidate's text
+    holds, block sizes last, since they are tried anyway; then a few small ones of both, such
+    as a bound on the number of programs."""
     known, found = (set(map(int, _NUMBER.findall(text))) for text in (original, candidate))
-    chosen = sorted(n for n in found - known if 2 <= n <= MAX_LITERAL)
-    return [n for n in chosen if n & (n - 1)] + [n for n in chosen if not n & (n - 1)]
+    new = sorted(n for n in found - known if 2 <= n <= MAX_LITERAL)
+    new.sort(key=lambda n: n & (n - 1) == 0)
+    shared = sorted(n for n in found & known if n in SHARED_LITERALS)
+    return [*new[:MAX_LITERALS], *shared[-2:]]
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,7 @@ def _targets(group: dimensions.Group, n: int, setting: _Setting, contract: bool)
     a few, and only small blocks could divide it."""
     blocks = [b for b in setting.blocks if b <= MAX_OUTER_BLOCK or not group.is_outer]
     largest = 0 if group.is_outer else max(group.sizes)
-    told = [size for one in setting.literals[:MAX_LITERALS] for size in (one + 1, one)]
+    told = [size for one in setting.literals for size in (one + 1, one)]
     ordinary = sizes.targets(n, largest, blocks, by_16=contract)
     return [*ordinary[:2], *(size for size in told if size != n), *ordinary[2:]]
 

@@ -64,7 +64,7 @@ class Suite:
         """`launches` are the original's, `launched` the candidate's. None: nothing to check."""
         self.not_covered += replay.not_recorded(launches, calls)
         blocks = cases.blocks_of(launches, launched)
-        literals = cases.new_literals(self._request.unit.text, self._request.text)
+        literals = cases.literals_of(self._request.unit.text, self._request.text)
         made = cases.generate(calls, launches, seed=self.seed, blocks=blocks, literals=literals)
         left_out = len(made) - self._means.max_cases
         if left_out > 0:
