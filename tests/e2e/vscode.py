@@ -82,7 +82,7 @@ class Browser:
         """Raises `BrowserError` with playwright's own words."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        request.setdefault("timeout_ms", 15_000)
+        request.setdefault("timeout_ms", 30_000)
         self._process.stdin.write(json.dumps({"verb": verb, **request}) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
