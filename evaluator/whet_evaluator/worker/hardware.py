@@ -119,7 +119,7 @@ CHIPS = {
 
 MAX_THREADS = 1024
 """Of a block, on every chip here: CUDA C++ Programming Guide, "Technical Specifications per
-Compute Capability", and `hipDeviceProp_t.maxThreadsPerBlock` in the HIP documentation."""
+Compute Capability"; for AMD it is the bound that Triton writes into its code objects."""
 
 FASTEST_BANDWIDTH = {
     "gfx90a": 1_638_000_000_000,

@@ -188,7 +188,7 @@ def _convert_floats(interpreter: Any) -> None:
 
 def _without_overflow_checks(builder: Any) -> None:
     """Each sum of integers is made once more in 64 bits, for an assertion that nothing makes
-    unless the kernel is debugged: half of what a small kernel costs."""
+    unless the kernel is debugged."""
     options = builder.options
     if not getattr(options, "debug", True) and hasattr(options, "sanitize_overflow"):
         builder.options = dataclasses.replace(options, sanitize_overflow=False)

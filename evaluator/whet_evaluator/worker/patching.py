@@ -1,8 +1,8 @@
 """The interpreter's patches of `triton.language`, made once and then repeated.
 
 For every launch, and for every call of a jit helper within one, Triton 3.6 to 3.9 looks
-through all of its language for builtins and replaces them: 6 ms a time, a third of what
-small kernels cost. What it replaces depends on nothing but the modules that a kernel sees,
+through all of its language for builtins and replaces them, which
+is much of what a small kernel costs. What it replaces depends on nothing but the modules that a kernel sees,
 so here it is noted the first time and set again later; a helper within a launch finds it
 in place. What somebody else has exchanged meanwhile makes it look again.
 """

@@ -113,19 +113,19 @@ class Races:
         self._note(WRITE, ptrs, mask, value)
 
     def _atomic(self, op: Any, ptrs: Any, value: Any, mask: Any, *order: Any) -> None:
-        self._note(_ALONE if _is_own(order) else ATOMIC, ptrs, mask, None)
-        self._note_order(order)
+        self._note_atomic(ptrs, mask, order)
 
     def _atomic_at(self, ptrs: Any, *more: Any) -> None:
-        self._note(_ALONE if _is_own(more) else ATOMIC, ptrs, None, None)
-        self._note_order(more)
+        self._note_atomic(ptrs, None, more[-2:])
 
-    def _note_order(self, order: tuple[Any, ...]) -> None:
-        launch, said = self._launch, " ".join(str(one).upper() for one in order)
-        if launch is not None and not _is_own(order) and "RELAXED" not in said:
-            both = "ACQUIRE_RELEASE" in said or ("ACQ" not in said and "RELEASE" not in said)
-            launch.n_acquired[-1] += both or "ACQUIRE" in said
-            launch.n_released[-1] += both or "RELEASE" in said
+    def _note_atomic(self, ptrs: Any, mask: Any, order: tuple[Any, ...]) -> None:
+        """`order` is the operation's semantics and scope."""
+        said = " ".join(str(one).upper() for one in order)
+        is_own = said.endswith("CTA")
+        self._note(_ALONE if is_own else ATOMIC, ptrs, mask, None)
+        if self._launch is not None and not is_own:
+            self._launch.n_acquired[-1] += "ACQUIRE" in said
+            self._launch.n_released[-1] += "RELEASE" in said
 
     def _note(self, kind: int, ptrs: Any, mask: Any, value: Any) -> None:
         import numpy as np
@@ -219,11 +219,6 @@ def _ordered(earlier: _Access, later: _Access) -> bool:
 
 def _turn(access: _Access) -> int:
     return access.program
-
-
-def _is_own(order: tuple[Any, ...]) -> bool:
-    """Whether an operation's scope is the block alone."""
-    return any(str(one).upper().endswith("CTA") for one in order)
 
 
 def _bits(np: Any, values: Any) -> Any:
