@@ -7,7 +7,7 @@ children forked from a preloaded process, and by freshly started ones (as confir
 does, and as an evaluator without a worker would). Overhead is the wall time until the
 verdict on correctness, minus compiling the candidate's kernels and minus the seconds pytest
 itself reports for the tests (kernel compilation and launches within a test are its own).
-On the interpreter a warm worker does both side by side: there the longer one is subtracted.
+A warm worker does both side by side: there the longer one is subtracted.
 Nothing is timed on the device here, and no cases are generated: `evaluator.py` counts both.
 """
 
@@ -75,7 +75,7 @@ async def measure(options: argparse.Namespace) -> tuple[Facts, list[Judged], lis
         warm: list[Judged] = []
         cold: list[Judged] = []
         for candidate in candidates[1:]:
-            warm.append(await _time(evaluator.evaluate, candidate, side_by_side=not facts.devices))
+            warm.append(await _time(evaluator.evaluate, candidate, side_by_side=True))
             print("warm", warm[-1], flush=True)
             cold.append(await _time(evaluator.confirm, candidate))
             print("cold", cold[-1], flush=True)

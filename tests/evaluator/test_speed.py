@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from whet_evaluator.worker.glue import DriverGlue
+from whet_evaluator.worker.glue import GLUE, KERNELS, Kept
 
 PACKAGE = Path(__file__).resolve().parents[2] / "evaluator"
 
@@ -81,7 +81,7 @@ def test_glue_is_copied_into_new_caches_and_nothing_else_is(tmp_path: Path) -> N
     ):
         (built / path).parent.mkdir(parents=True, exist_ok=True)
         (built / path).write_bytes(data)
-    glue = DriverGlue(str(tmp_path / "glue"))
+    glue = Kept(str(tmp_path / "glue"), GLUE)
     glue.harvest(str(built))
     glue.seed(str(tmp_path / "cache"))
     seeded = {str(p.relative_to(tmp_path / "cache")): p for p in (tmp_path / "cache").rglob("*.so")}
@@ -96,7 +96,7 @@ def test_a_candidate_that_changes_its_glue_changes_only_its_own(tmp_path: Path) 
     built, name = tmp_path / "built", "A/cuda_utils.so"
     (built / "A").mkdir(parents=True)
     (built / name).write_bytes(b"honest")
-    glue = DriverGlue(str(tmp_path / "glue"))
+    glue = Kept(str(tmp_path / "glue"), GLUE)
     glue.harvest(str(built))
     glue.seed(str(tmp_path / "first"))
     first = tmp_path / "first" / name
@@ -111,10 +111,31 @@ def test_glue_that_was_changed_where_it_is_kept_is_not_given_out(tmp_path: Path)
     built, name = tmp_path / "built", "A/hip_utils.so"
     (built / "A").mkdir(parents=True)
     (built / name).write_bytes(b"honest")
-    glue = DriverGlue(str(tmp_path / "glue"))
+    glue = Kept(str(tmp_path / "glue"), GLUE)
     glue.harvest(str(built))
     kept = tmp_path / "glue" / name
     kept.chmod(0o600)
     kept.write_bytes(b"poison")
     glue.seed(str(tmp_path / "cache"))
     assert not (tmp_path / "cache" / name).exists()
+
+
+def test_kept_kernels_are_found_by_triton_in_another_cache(tmp_path: Path) -> None:
+    """Its list of a kernel's files names them by their whole path."""
+    built, new = tmp_path / "built", tmp_path / "new"
+    (built / "K").mkdir(parents=True)
+    names = ("add.json", "add.hsaco", "add.ttir")
+    for name in names:
+        (built / "K" / name).write_text(name)
+    paths = {name: str(built / "K" / name) for name in names}
+    (built / "K" / "__grp__add.json").write_text(json.dumps({"child_paths": paths}))
+    (built / "K" / "__triton_launcher.so").write_bytes(b"glue")
+    kept = Kept(str(tmp_path / "kept"), KERNELS)
+    kept.harvest(str(built))
+    kept.seed(str(new))
+    group = json.loads((new / "K" / "__grp__add.json").read_text())
+    assert {name: Path(path).read_text() for name, path in group["child_paths"].items()} == {
+        name: name for name in names
+    }
+    assert all(Path(path).is_relative_to(new) for path in group["child_paths"].values())
+    assert not list(new.rglob("*.so"))

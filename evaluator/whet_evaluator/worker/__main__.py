@@ -24,7 +24,6 @@ from typing import Any
 
 from . import environment, folders, isolation, supervise
 from .bench import Bench
-from .cascade import Work
 from .protocol import (
     SENTINEL,
     SILENCE_LIMIT_S,
@@ -51,6 +50,7 @@ from .protocol import (
     Up,
     encode_frame,
 )  # fmt: skip
+from .requests import Work
 from .workspace import BlobCache, Project, WorkspaceError, remove_tree
 
 _PROGRESS_S = 0.1

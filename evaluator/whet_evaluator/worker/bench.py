@@ -15,7 +15,7 @@ from typing import Any
 
 from . import environment
 from .differential.bank import Bank
-from .glue import DriverGlue
+from .glue import GLUE, KERNELS, Kept
 from .host_facts import chosen_device, facts_of
 from .lanes import Lane, Lanes
 from .orders import Stand, Where
@@ -54,7 +54,8 @@ class Bench:
         self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": 1, "gpu_timing": 1})
         self.bank = Bank(os.path.join(home, "bank"))
         self._zygotes: dict[bool, asyncio.Task[Zygote]] = {}
-        self._glue = DriverGlue(os.path.join(home, "glue"))
+        self._glue = Kept(os.path.join(home, "glue"), GLUE)
+        self._kernels: dict[str, Kept] = {}
         self._n_orders = 0
         self._n_restarts = 0
         self._learned: tuple[Any, ...] | None = None
@@ -103,8 +104,8 @@ class Bench:
         return chosen_device(self.facts, self._wanted_device)
 
     async def place(self, unit: UnitRef | None, text: str | None, *, fresh: bool = False) -> Where:
-        """A fresh tree with `text` as the unit's file. `remove` it afterwards. Its caches are
-        empty but for Triton's own glue to the driver, and quite empty for a `fresh` one."""
+        """A fresh tree with `text` as the unit's file. `remove` it afterwards. Its caches hold
+        what was compiled without a candidate (`glue`), and nothing for a `fresh` one."""
         assert self.project is not None
         if unit is not None and os.path.isabs(unit.path):
             self._shield.look(import_root(unit.path), unit.path)
@@ -112,11 +113,18 @@ class Bench:
         scratch = await self.project.build(texts, unit.text if unit is not None else None)
         if not fresh:
             self._glue.seed(scratch.triton_cache)
+            if unit is not None and unit.path in self._kernels:
+                self._kernels[unit.path].seed(scratch.triton_cache)
         return Where(scratch, unit, self.project.root)
 
-    def keep_glue(self, where: Where) -> None:
-        """After a stage that ran nothing but code of the user's own, or ours."""
+    def keep_compiled(self, where: Where) -> None:
+        """After stages that ran nothing but code of the user's own, or ours."""
         self._glue.harvest(where.scratch.triton_cache)
+        if where.unit is not None:
+            name = hashlib.sha256(where.unit.path.encode()).hexdigest()[:16]
+            folder = os.path.join(self._home, "kernels", name)
+            kept = self._kernels.setdefault(where.unit.path, Kept(folder, KERNELS))
+            kept.harvest(where.scratch.triton_cache)
 
     def place_empty(self) -> Where:
         """A tree without any project in it. `remove` it afterwards."""
@@ -238,7 +246,7 @@ class Bench:
                 order, zygote, lambda *_: None, interpret=mode == "interpret"
             )
         finally:
-            self.keep_glue(where)
+            self.keep_compiled(where)
             self.remove(where)
 
     async def _ask_facts(self) -> Facts:

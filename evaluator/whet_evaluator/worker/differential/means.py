@@ -26,6 +26,8 @@ class Means:
     """Digest of the project's files: equal ones make equal runs of the original."""
     budget_s: float | None
     """None means the mode's own."""
+    n_children: int
+    """How many of one version's at once."""
     max_cases: int
     max_bytes: int
     """Of outputs that one version may write."""

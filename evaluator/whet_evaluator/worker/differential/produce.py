@@ -36,8 +36,6 @@ from .poison import Poison
 from .races import Races
 from .widen import widened
 
-MIN_CASES = 12
-"""As many run whatever the budget: the clock of a busy host must not decide what is found."""
 _CLOCKS = {"interpret": time.process_time, "device": time.monotonic}
 """What the budget is counted in. On the interpreter the CPU's own seconds: how busy the other
 cores are must not decide how much is asked."""
@@ -46,7 +44,7 @@ _PATTERN = {"first": 0, "again": 1, "other": 0, "back": 1}
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Runs `job["cases"]`, each `{case, runs, dump}`, until `job["budget_s"]` of `_CLOCKS` are
-    spent, but at least `MIN_CASES`, or `job["max_bytes"]` are written.
+    spent, but at least `job["min_cases"]`, or `job["max_bytes"]` are written.
 
     Case k's files go to `job["folder"]/k`. Returns `{done}`: how many cases were run.
     """
@@ -56,7 +54,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     done = 0
     for number, item in enumerate(job["cases"]):
         spent = clock() - began > float(job["budget_s"])
-        if (number >= MIN_CASES and spent) or (number and producer.n_bytes > int(job["max_bytes"])):
+        if (number >= int(job["min_cases"]) and spent) or (
+            number and producer.n_bytes > int(job["max_bytes"])
+        ):
             break
         job["progress"](item["case"]["name"], number, total)
         producer.produce(item, os.path.join(job["folder"], str(number)))

@@ -1,0 +1,84 @@
+"""One version's cases in children of its own, several at once; a child that dies in a case is
+followed by one for the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..orders import Where
+from ..records import Mode
+from ..stage_ends import Answered, StageEnd
+from .means import Means
+
+Case = dict[str, Any]
+OnEnd = Callable[[StageEnd, Case | None], bool]
+"""Hears how a child ended without an answer and in which case, if in one. Whether to go on."""
+MAX_DEATHS = 4
+MIN_CASES = 12
+"""As many run whatever the budget: the clock of a busy host must not decide what is found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Children:
+    """`budget_s` is each child's: several do more in the same time."""
+
+    means: Means
+    where: Where
+    mode: Mode
+    trusted: bool
+    """Whether they run the user's own code."""
+    budget_s: float
+    seed: int
+    references: dict[str, str]
+
+    async def run(
+        self, cases: list[Case], item: Callable[[Case], dict[str, Any]],
+        keep: Callable[[Case, str], None], on_end: OnEnd,
+    ) -> None:  # fmt: skip
+        """`item` is what a child is told of a case; `keep` is handed each case's folder."""
+        n = min(self.means.n_children, len(cases))
+        # Dealt out in turn, so that each child has cases of every rank and begins with the first.
+        await asyncio.gather(
+            *(self._portion(number, cases[number::n], item, keep, on_end) for number in range(n))
+        )
+
+    async def _portion(
+        self, number: int, left: list[Case], item: Callable[[Case], dict[str, Any]],
+        keep: Callable[[Case, str], None], on_end: OnEnd,
+    ) -> None:  # fmt: skip
+        folder = os.path.join(self.where.scratch.output, "differ", str(number))
+        while left:
+            shutil.rmtree(folder, ignore_errors=True)
+            end = await self._child([item(case) for case in left], folder)
+            died = _harvest(folder, left, keep)
+            if isinstance(end, Answered) or not on_end(end, None if died is None else left[died]):
+                return
+            left = left[(died or 0) + 1 :]
+
+    async def _child(self, items: list[dict[str, Any]], folder: str) -> StageEnd:
+        job = {
+            "stage": "produce", "cases": items, "folder": folder, "budget_s": self.budget_s,
+            "references": self.references, "deadline_s": 3 * self.budget_s + 60.0,
+            "seed": self.seed, "max_bytes": self.means.max_bytes // self.means.n_children,
+            "min_cases": -(-MIN_CASES // self.means.n_children),
+        }  # fmt: skip
+        return await self.means.run(job, self.where, self.mode, trusted=self.trusted)
+
+
+def _harvest(folder: str, items: list[Case], keep: Callable[[Case, str], None]) -> int | None:
+    """Hands over the folder of each case that was begun; returns the one that never ended."""
+    died = None
+    for number, case in enumerate(items):
+        source = os.path.join(folder, str(number))
+        if not os.path.isdir(source) or os.path.islink(source):
+            continue
+        if not os.path.exists(os.path.join(source, "ended")):
+            died = number
+        keep(case, source)
+    return died

@@ -1,0 +1,90 @@
+"""What the original makes of the cases: run where the bank lacks it, once for all candidates."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..protocol import Evaluate
+from ..records import Mode
+from ..stage_ends import StageEnd
+from . import bank, said
+from .children import MAX_DEATHS, Children
+from .means import Means
+
+Case = dict[str, Any]
+
+RUNS = ("first", "again")
+RUNS_OF_RECORDED = ("first", "again", "other", "back")
+_WIDE_ELEMENTS = 1 << 20
+
+
+@dataclass
+class Originals:
+    means: Means
+    request: Evaluate
+    seed: int
+    basis: str
+    """Digest of all that its runs depend on, beside the case."""
+    not_covered: list[str] = field(default_factory=list)
+
+    async def known(self, wanted: list[Case], budget_s: float) -> set[str]:
+        """Runs what the bank lacks; returns the ids of cases that the original survived."""
+        places = [self.place(c) for c in wanted]
+        settled = False
+        while not settled:
+            await self._run([c for c in wanted if self.means.bank.is_new(self.place(c))], budget_s)
+            settled = await self.means.bank.wait_settled(places)
+        self.means.bank.trim()
+        return {c["id"] for c in wanted if bank.has(self.place(c), "main")}
+
+    def place(self, case: Case) -> str:
+        """The bank's folder for it."""
+        reference = self.request.references.get(case["call"]["launcher"], "")
+        return self.means.bank.place(self.basis + reference, case)
+
+    async def _run(self, lacking: list[Case], budget_s: float) -> None:
+        small = [c for c in lacking if c["elements"] <= _WIDE_ELEMENTS]
+        ran = False
+        try:
+            await asyncio.gather(
+                self._run_kind(lacking, "main", budget_s), self._run_kind(small, "wide", budget_s)
+            )
+            ran = True
+        finally:
+            self.means.bank.settle([self.place(c) for c in lacking], ran=ran)
+
+    async def _run_kind(self, wanted: list[Case], kind: str, budget_s: float) -> None:
+        if not wanted:
+            return
+        mode: Mode = "interpret" if kind == "wide" else self.means.mode
+        n_deaths = 0
+
+        def on_end(end: StageEnd, case: Case | None) -> bool:
+            nonlocal n_deaths
+            n_deaths += 1
+            if case is None:
+                self.not_covered.append(f"the original could not run the cases: {said.why(end)}")
+            return case is not None and n_deaths < MAX_DEATHS
+
+        async with self.means.place(self.request.unit.text) as where:
+            children = Children(
+                means=self.means, where=where, mode=mode, trusted=True, budget_s=budget_s,
+                seed=self.seed, references=self.request.references,
+            )  # fmt: skip
+            await children.run(
+                wanted,
+                lambda case: {"case": case, "runs": self._runs(case, kind), "dump": []},
+                lambda case, folder: self.means.bank.keep(self.place(case), kind, folder),
+                on_end,
+            )
+
+    def _runs(self, case: Case, kind: str) -> list[str]:
+        if kind == "wide":
+            return ["float64", "nudged"]
+        thorough = case["group"] == "recorded" and case["elements"] <= _WIDE_ELEMENTS
+        runs = list(RUNS_OF_RECORDED if thorough else RUNS)
+        if case["call"]["launcher"] in self.request.references:
+            runs.append("reference")
+        return [*runs, "ulp"] if self.means.mode == "device" else runs
