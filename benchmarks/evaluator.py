@@ -130,6 +130,7 @@ async def measure(
         for example, candidate in turns[: options.candidates]:
             rows.append(await _both_ways(evaluator, workspace, cold, example, candidate))
             print(rows[-1], flush=True)
+        options.out.write_text(report(facts, firsts, rows, None, options.note))
         chosen = [candidate for _, candidate in turns[: options.busy]]
         busy = await _busy(evaluator, workspace, chosen) if chosen else None
     return facts, firsts, rows, busy

@@ -24,7 +24,7 @@ from .records import Mode, WorkerVerdict
 from .request_stages import RequestStages
 from .stage_ends import Answered, Raised, StageEnd
 
-SEARCH_ROUNDS, SEARCH_PAIRS, SEARCH_CASES = 10, 5, 3
+SEARCH_ROUNDS, SEARCH_PAIRS, SEARCH_CASES = 10, 5, 2
 """Enough to rank a candidate. What is claimed comes from its confirmation, which has all."""
 N_CHILDREN = {"device": 3, "interpret": 1}
 """Of one version at once: on a device, beside its tests, as many as lanes. There most of a

@@ -63,6 +63,13 @@ class Suite:
         whole = DIFFERENTIAL_S[self._means.mode] if known is None else known
         return whole if self._request.fresh else whole * SEARCH_SHARE[self._means.mode]
 
+    @property
+    def _text_to_read(self) -> str:
+        """Whose numbers sizes are tried at. In a search on a device the original's: it would have
+        to run first what one candidate alone asks for, and that is left to the confirmation."""
+        alone = self._request.fresh or self._means.mode != "device"
+        return self._request.text if alone else self._request.unit.text
+
     async def run(
         self, calls: list[Any], launches: list[Any], launched: list[Any]
     ) -> list[tuple[Case, Row]] | WorkerVerdict | None:
@@ -70,7 +77,7 @@ class Suite:
         check. `launches` are the original's, `launched` the candidate's, as far as known."""
         self.not_covered.extend(replay.not_recorded(launches, calls))
         blocks = cases.blocks_of(launches, launched)
-        literals = cases.literals_of(self._request.unit.text, self._request.text)
+        literals = cases.literals_of(self._request.unit.text, self._text_to_read)
         made = cases.generate(calls, launches, seed=self.seed, blocks=blocks, literals=literals)
         left_out = len(made) - self._means.max_cases
         if left_out > 0:
