@@ -5,9 +5,10 @@
 The same candidates (parameter sweeps of four examples, taken in turn) are judged one at a
 time and both ways in turn: by one warm worker, and by `cold_processes`, which does it the
 way GEAK-eval does. Before that, one candidate of each example is judged by the worker alone:
-it also runs the original on the generated cases, which later ones reuse. Then `--busy` candidates go through the whole cascade, as many at once
-as the search has in flight, and it is said for how long the device was in use. Every
-figure is *measured* wall time on the host that starts the evaluators.
+it also runs the original on the generated cases, which later ones reuse. Then `--busy`
+candidates go through the whole cascade, as many at once as the search has in flight, and it
+is said for how long the device was in use. Every figure is *measured* wall time on the host
+that starts the evaluators.
 """
 
 from __future__ import annotations

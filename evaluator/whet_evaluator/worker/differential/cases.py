@@ -32,7 +32,8 @@ SMALL_ELEMENTS = 64_000
 PROVEN = frozenset({"recorded", "shape"})
 """Groups in whose cases it is also watched who computes the outputs: what is done for the
 tests' sizes alone shows at others."""
-MAX_LITERALS = 4
+MAX_LITERALS, TOLD_FACTOR = 4, 4
+"""Sizes one above a number in the text are worth several times the usual cost."""
 MAX_RECORDED = 40
 MAX_REDRAWN, N_DRAWS = 4, 3
 MAX_OUTER_BLOCK = 64
@@ -149,20 +150,23 @@ def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
 
 
 def _bases(family: Family, cheap: int) -> list[int]:
-    """The most telling recorded call of each combination of types, at most three."""
+    """The most telling recorded call of each combination of types, at most three; those that
+    also ran backward come first."""
     best: dict[str, int] = {}
     for number in sorted(range(len(family.calls)), key=lambda i: _rank(family.calls[i], cheap)):
         types = json.dumps([t["dtype"] for t in encoded.tensors(family.calls[number]).values()])
         best.setdefault(types, number)
-    return sorted(best.values())[:3]
+    first = sorted(best.values(), key=lambda number: not family.calls[number].get("backward"))
+    return first[:3]
 
 
-def _rank(call: Call, cheap: int) -> tuple[int, int, int]:
-    """Smaller is a better base: no size of one, as few multiples of 16 as there are, and
-    as close to cheap as can be (a tiny call has no second block)."""
+def _rank(call: Call, cheap: int) -> tuple[bool, int, int, int]:
+    """Smaller is a better base: one that also ran backward, no size of one, as few multiples
+    of 16 as there are, and as close to cheap as can be (a tiny call has no second block)."""
     shapes = [n for tensor in encoded.tensors(call).values() for n in tensor["shape"]]
     n_even = sum(n % 16 == 0 for n in shapes)
-    return shapes.count(1), n_even, abs(encoded.n_elements(call) - cheap)
+    forward_only = not call.get("backward")
+    return forward_only, shapes.count(1), n_even, abs(encoded.n_elements(call) - cheap)
 
 
 def _recorded(family: Family, setting: _Setting) -> Iterable[_Draft]:
@@ -193,7 +197,8 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
                 made = dimensions.resized(base, 0, changes)
                 if made is None or encoded.n_elements(made) > dimensions.MAX_ELEMENTS:
                     continue
-                dear = encoded.n_elements(made) > 8 * setting.cheap
+                bearable = TOLD_FACTOR if target - 1 in setting.literals else 1
+                dear = encoded.n_elements(made) > 8 * bearable * setting.cheap
                 later_still = (1.5 if dear else 0.0) + (0.0 if alone else 0.3)
                 what = sizes.described(base, changes)
                 yield _Draft(
@@ -209,7 +214,8 @@ def _targets(group: dimensions.Group, n: int, setting: _Setting, contract: bool)
     largest = 0 if group.is_outer else max(group.sizes)
     told = [size for one in setting.literals for size in (one + 1, one)]
     ordinary = sizes.targets(n, largest, blocks, by_16=contract)
-    return [*ordinary[:2], *(size for size in told if size != n), *ordinary[2:]]
+    lead = 3 if largest else 2  # the third lies far beyond the largest
+    return [*ordinary[:lead], *(size for size in told if size != n), *ordinary[lead:]]
 
 
 def _is_contract(group: dimensions.Group, setting: _Setting) -> bool:
