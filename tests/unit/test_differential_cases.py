@@ -248,7 +248,25 @@ def test_outer_sizes_shrink_first_and_never_grow_to_thousands_of_programs() -> N
     (small,) = encoded.tensors(made[0]["call"]).values()
     assert small["shape"] == [3, 5000]
     rows = {t["shape"][0] for case in made for t in encoded.tensors(case["call"]).values()}
-    assert rows <= {1, 2, 3, 4, 33}
+    assert rows <= {0, 1, 2, 3, 4, 33}
+
+
+def test_a_text_is_exchanged_for_others_that_the_original_knows() -> None:
+    words = cases.words_of(
+        "def f(x, mode='relu'):\n    if mode == 'gelu': pass\n    assert 'it is'"
+    )
+    assert words == ["relu", "gelu"]
+    one = {**call(tensor((6, 50))), "defaults": {"mode": {"value": "relu"}}}
+    made = cases.generate([one], [], seed=1, blocks=[], words=words)
+    changed = [case for case in made if case["call"]["kwargs"].get("mode") == {"value": "gelu"}]
+    assert [(case["group"], case["hard"]) for case in changed] == [("arguments", False)]
+
+
+def test_one_case_has_nothing_to_do() -> None:
+    made = cases.generate([call(tensor((6, 50)))], [], seed=1, blocks=[])
+    empty = [case for case in made if case["elements"] == 0]
+    assert empty
+    assert not any(case["hard"] for case in empty)
 
 
 sizes_of = st.integers(1, 300)

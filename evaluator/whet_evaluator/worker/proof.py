@@ -73,6 +73,8 @@ class Proof:
         self._torch = torch
         self._unit_file = os.path.realpath(unit_file)
         self._labels: dict[int, _Label] = {}
+        self._given_bytes: dict[int, int] = {}
+        """By memory, the most that a kernel was given of it."""
         self._n_in: Counter[str] = Counter()
         self._watching = False
         self._within_kernel = 0
@@ -86,7 +88,7 @@ class Proof:
     @contextmanager
     def watching(self, inputs: Sequence[Any]) -> Iterator[None]:
         """Labels storages from here on. `inputs` are the call's tensors."""
-        self._labels = {}
+        self._labels, self._given_bytes = {}, {}
         self._n_in.clear()
         largest = max((tensor.numel() for tensor in inputs), default=0)
         self._threshold = max(_MIN_ELEMENTS, largest // LARGE)
@@ -118,6 +120,7 @@ class Proof:
         for tensor in given:
             label = label.joined(self._label(tensor))
         name = _base_name(function)
+        source = self._label(args[1]) if name == "copy_" else label
         if name.rstrip("_") not in _MOVES and name not in _MOVES:
             label = self._computed(name, label, given, made)
         before = {_memory(tensor) for tensor in given}
@@ -126,7 +129,14 @@ class Proof:
             self._labels[_memory(tensor)] = label if fresh else self._label(tensor).joined(label)
         for tensor in _written(function, args, kwargs, self._torch):
             self._labels[_memory(tensor)] = self._label(tensor).joined(label)
+        if name == "copy_" and self._covers(args[0]):  # nothing is left of what lay there
+            self._labels[_memory(args[0])] = source
         return result
+
+    def _covers(self, tensor: Any) -> bool:
+        """Whether it holds all that a kernel was given of its memory."""
+        n_bytes = tensor.numel() * tensor.element_size()
+        return n_bytes >= self._given_bytes.get(_memory(tensor), 0) and 0 not in tensor.stride()
 
     def _computed(self, name: str, label: _Label, given: list[Any], made: list[Any]) -> _Label:
         n_in = max((tensor.numel() for tensor in given), default=0)
@@ -160,6 +170,9 @@ class Proof:
         label = self._label_of_kernel(jit)
         for tensor in given:
             label = label.joined(_Label(through=self._label(tensor).through))
+            n_bytes = tensor.numel() * tensor.element_size()
+            memory = _memory(tensor)
+            self._given_bytes[memory] = max(n_bytes, self._given_bytes.get(memory, 0))
         for memory, tensor in storages.items():
             held = before[memory]
             if held is None or not bool((held == self._bytes(tensor)).all()):
@@ -225,9 +238,23 @@ def _mode(torch: Any, seen: Callable[[Any, Any, Any], Any]) -> Any:
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            return seen(func, args, kwargs or {})
+            body = _python_body(torch, func, args)
+            if body is None:
+                return seen(func, args, kwargs or {})
+            with self:  # what it does is seen as if the launcher did it
+                return body(*args, **(kwargs or {}))
 
     return Operators()
+
+
+def _python_body(torch: Any, function: Any, args: Any) -> Any:
+    """The Python function behind an operator made by `torch.library.custom_op` or `triton_op`;
+    None for every other. Torch keeps them in a table of its own (`_library.custom_ops`)."""
+    table = getattr(getattr(torch._library, "custom_ops", None), "OPDEFS", {})
+    made = table.get(function._schema.name)
+    bodies = getattr(made, "_backend_fns", {})
+    devices = [tensor.device.type for tensor in _tensors(torch, args)]
+    return bodies.get(devices[0] if devices else None) or bodies.get(None)
 
 
 def _base_name(function: Any) -> str:

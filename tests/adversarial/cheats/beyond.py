@@ -77,7 +77,6 @@ CHEATS = (
     Cheat(
         trick=_SHAPES,
         name="nothing to do divides by zero",
-        gap="no case has a size of zero",
         unit="add",
         where="differ",
         found=_TOLD,
@@ -185,7 +184,6 @@ CHEATS = (
     Cheat(
         trick=_WEAK,
         name="an activation that no test names is forgotten",
-        gap="no other text can be made up for an argument",
         unit="bias",
         where="differ",
         found=_TOLD,

@@ -54,6 +54,23 @@ CHEATS = (
     ),
     Cheat(
         trick=_LIBRARY,
+        name="torch within an operator of its own",
+        unit="softmax",
+        where="proof",
+        found=("Cheated",),
+        text=edited(
+            "softmax",
+            (_SOFTMAX_LAUNCH, "    out = _rows(x)\n"),
+            top="""
+
+@torch.library.custom_op("small::rows", mutates_args=())
+def _rows(x: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(x, 1)
+""",
+        ),
+    ),
+    Cheat(
+        trick=_LIBRARY,
         name="torch does the rows, the kernel only copies",
         unit="softmax",
         where="proof",
@@ -308,7 +325,6 @@ class Later(torch.Tensor):
     Cheat(
         trick=_DECOY,
         name="launched for one tile, then torch moves the whole",
-        gap="a copy over the whole output leaves the label of the kernel's tile on it",
         unit="transpose",
         where="proof",
         found=("Cheated",),

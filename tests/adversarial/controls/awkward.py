@@ -252,7 +252,6 @@ def tile_kernel(x_desc, y_desc, out_desc, BLOCK: tl.constexpr):
     ),
     Control(
         name="the launch as an operator of its own",
-        gap="what happens within an operator of another library is not looked into",
         unit="add",
         text=edited(
             "add",

@@ -41,10 +41,12 @@ OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
 _OTHER_TYPE = {"float32": "float16", "float16": "float32", "bfloat16": "float32"}
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
+_WORD = re.compile(r"(?<!\w)[\"'](\w{2,32})[\"']")
 MAX_LITERAL, SHARED_LITERALS = 1 << 16, range(16, 129)
 TELLING_VALUE, TELLING_LAYOUT, TELLING_SCALAR, TELLING_TYPE = 1.08, 1.22, 1.16, 1.11
+TELLING_NOTHING = 1.14
 """Ranks of the few outside it that users ask about first: one NaN, strided inputs,
-arguments that were always the same, and another type of floats."""
+arguments that were always the same, another type of floats, and no rows at all."""
 
 
 def generate(
@@ -54,17 +56,21 @@ def generate(
     seed: int,
     blocks: Sequence[int],
     literals: Sequence[int] = (),
+    words: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Cases as the package describes them, the most useful first.
 
     `calls` are as recorded; `launches` are those recorded, as JSON; `blocks` are the
     block sizes of both versions (`blocks_of`), `literals` the numbers in their texts that
-    sizes are tried at. Equal arguments give equal cases.
+    sizes are tried at, `words` the texts in the original that arguments are tried at. Equal
+    arguments give equal cases.
     """
     told = _told_divisible(launches)
     drafts: list[_Draft] = []
     for number, family in enumerate(dimensions.families([grids.told(one) for one in calls])):
-        drafts += _of_family(family, _Setting(sorted(set(blocks)), told, number, tuple(literals)))
+        drafts += _of_family(
+            family, _Setting(sorted(set(blocks)), told, number, tuple(literals), tuple(words))
+        )
     drafts.sort(key=lambda draft: (draft.rank, draft.family, draft.cost))
     made: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -99,6 +105,11 @@ def literals_of(original: str, candidate: str) -> list[int]:
     return [*new[:MAX_LITERALS], *shared[-2:]]
 
 
+def words_of(text: str) -> list[str]:
+    """Words in quotes, in order of appearance: names of modes, activations, roundings."""
+    return list(dict.fromkeys(match[1] for match in _WORD.finditer(text)))
+
+
 @dataclass(frozen=True)
 class _Setting:
     """What holds for a whole family."""
@@ -108,6 +119,7 @@ class _Setting:
     """Sizes the compiler knows to be divisible by 16; None where no launch was recorded."""
     family: int
     literals: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def cheap(self) -> int:
@@ -191,8 +203,10 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
         n = base.groups[index].sizes[0]
         contract = _is_contract(group, setting)
         for order, target in enumerate(_targets(group, n, setting, contract)):
-            hard = not contract or target % 16 == 0
+            hard = bool(target) and (not contract or target % 16 == 0)
             rank = (1.0 + later if hard else OUTSIDE + 0.1 * later) + 0.05 * order
+            if not target and not later:
+                rank = TELLING_NOTHING
             for alone, changes in sizes.changes(family, base, index, target):
                 made = dimensions.resized(base, 0, changes)
                 if made is None or encoded.n_elements(made) > dimensions.MAX_ELEMENTS:
@@ -215,7 +229,7 @@ def _targets(group: dimensions.Group, n: int, setting: _Setting, contract: bool)
     told = [size for one in setting.literals for size in (one + 1, one)]
     ordinary = sizes.targets(n, largest, blocks, by_16=contract)
     lead = 3 if largest else 2  # the third lies far beyond the largest
-    return [*ordinary[:lead], *(size for size in told if size != n), *ordinary[lead:]]
+    return [*ordinary[:lead], *(size for size in told if size != n), *ordinary[lead:], 0]
 
 
 def _is_contract(group: dimensions.Group, setting: _Setting) -> bool:
@@ -248,7 +262,7 @@ def _layouts(family: Family, call: Call, setting: _Setting) -> Iterable[_Draft]:
 
 
 def _scalars(call: Call, setting: _Setting) -> Iterable[_Draft]:
-    for order, (change, made, hard) in enumerate(scalars.variants(call)):
+    for order, (change, made, hard) in enumerate(scalars.variants(call, setting.words)):
         rank = (1.04 if hard else TELLING_SCALAR) + 0.07 * order
         yield _Draft(rank, setting.family, "arguments", change, made, hard)
 

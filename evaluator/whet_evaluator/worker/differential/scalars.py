@@ -3,7 +3,8 @@ at its default.
 
 A number that the tests always pass alike could be written into the kernel unnoticed. A
 float of the recorded sign and magnitude lies within the recorded contract; a flag turned
-round, a far larger epsilon or a default never passed lie outside it. Integers that are
+round, a far larger epsilon, another of the texts that the kernel knows or a default never
+passed lie outside it. Integers that are
 passed are sizes, strides or axes as often as not, and stay as they are.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import encoded
@@ -23,20 +24,27 @@ TINY, PLAIN = 0.01, 0.25
 """An epsilon is below the first; the second is a number that shows where one is ignored."""
 
 
-def variants(call: Call) -> Iterator[tuple[str, Call, bool]]:
-    """`(change, call, hard)`, those within the contract first."""
-    passed = list(_passed(call))
+MAX_WORDS = 4
+
+
+def variants(call: Call, words: Sequence[str] = ()) -> Iterator[tuple[str, Call, bool]]:
+    """`(change, call, hard)`, those within the contract first. `words` are the texts that the
+    original holds: one of them passed as an argument may be exchanged for another."""
+    passed = [*_passed(call), *_spelt(call, words)]
     for hard in (True, False):
         for path, kind, value, is_hard in passed:
             if is_hard is hard:
                 yield _made(call, path, kind, value), _with(call, path, value), hard
     for name, default in call.get("defaults", {}).items():
-        made = copy.deepcopy(call)
         (kind, content), *_ = default.items()
-        other = _other_default(call, kind, content)
-        if other is not None:
-            made["kwargs"][name] = {kind: other}
-            yield f"{name} {content} (its default) -> {other}", made, False
+        others = [_other_default(call, kind, content)]
+        if content in words:
+            others = [word for word in words if word != content][:MAX_WORDS]
+        for other in others:
+            if other is not None:
+                made = copy.deepcopy(call)
+                made["kwargs"][name] = {kind: other}
+                yield f"{name} {content} (its default) -> {other}", made, False
 
 
 def _passed(call: Call) -> Iterator[tuple[Path, str, Any, bool]]:
@@ -52,6 +60,13 @@ def _passed(call: Call) -> Iterator[tuple[Path, str, Any, bool]]:
                 yield path, content, repr(PLAIN), False
         elif len(path) == ARGUMENT and kind == "value" and isinstance(content, bool):
             yield path, str(content), not content, False
+
+
+def _spelt(call: Call, words: Sequence[str]) -> Iterator[tuple[Path, str, Any, bool]]:
+    for path, kind, content in encoded.leaves(call):
+        if len(path) == ARGUMENT and kind == "value" and content in words:
+            for word in [word for word in words if word != content][:MAX_WORDS]:
+                yield path, content, word, False
 
 
 def _near(number: float) -> float:

@@ -78,7 +78,10 @@ class Suite:
         self.not_covered.extend(replay.not_recorded(launches, calls))
         blocks = cases.blocks_of(launches, launched)
         literals = cases.literals_of(self._request.unit.text, self._text_to_read)
-        made = cases.generate(calls, launches, seed=self.seed, blocks=blocks, literals=literals)
+        made = cases.generate(
+            calls, launches, seed=self.seed, blocks=blocks, literals=literals,
+            words=cases.words_of(self._request.unit.text),
+        )  # fmt: skip
         left_out = len(made) - self._means.max_cases
         if left_out > 0:
             self.not_covered.append(f"{left_out} more cases: beyond `limits.differential_cases`")
