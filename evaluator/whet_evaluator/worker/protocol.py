@@ -32,7 +32,7 @@ MAX_HEAD = 32 << 20
 MAX_BODY = 512 << 20
 HEARTBEAT_S = 5.0
 SILENCE_LIMIT_S = 20.0
-DIFFERENTIAL_S = {"device": 20.0, "interpret": 30.0}
+DIFFERENTIAL_S = {"device": 20.0, "interpret": 15.0}
 _LENGTHS = struct.Struct(">II")
 
 

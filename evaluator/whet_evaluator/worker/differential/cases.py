@@ -34,9 +34,11 @@ PROVEN = frozenset({"recorded", "shape"})
 tests' sizes alone shows at others."""
 MAX_LITERALS, TOLD_FACTOR = 4, 4
 """Sizes one above a number in the text are worth several times the usual cost."""
+MANY_PROGRAMS = 96
+"""Rows of rows, each a program of its own or several: the interpreter needs seconds for more."""
 MAX_RECORDED = 40
 MAX_REDRAWN, N_DRAWS = 4, 3
-MAX_OUTER_BLOCK = 64
+MAX_OUTER_BLOCK, MAX_OUTER_TOLD = 64, 129
 OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
 _OTHER_TYPE = {"float32": "float16", "float16": "float32", "bfloat16": "float32"}
@@ -212,7 +214,9 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
                 if made is None or encoded.n_elements(made) > dimensions.MAX_ELEMENTS:
                     continue
                 bearable = TOLD_FACTOR if target - 1 in setting.literals else 1
+                n_programs = sizes.n_outer(base, changes)
                 dear = encoded.n_elements(made) > 8 * bearable * setting.cheap
+                dear = dear or n_programs > MANY_PROGRAMS
                 later_still = (1.5 if dear else 0.0) + (0.0 if alone else 0.3)
                 what = sizes.described(base, changes)
                 yield _Draft(
@@ -227,6 +231,7 @@ def _targets(group: dimensions.Group, n: int, setting: _Setting, contract: bool)
     blocks = [b for b in setting.blocks if b <= MAX_OUTER_BLOCK or not group.is_outer]
     largest = 0 if group.is_outer else max(group.sizes)
     told = [size for one in setting.literals for size in (one + 1, one)]
+    told = [size for size in told if size <= MAX_OUTER_TOLD or not group.is_outer]
     ordinary = sizes.targets(n, largest, blocks, by_16=contract)
     lead = 3 if largest else 2  # the third lies far beyond the largest
     return [*ordinary[:lead], *(size for size in told if size != n), *ordinary[lead:], 0]

@@ -14,6 +14,7 @@ from typing import Any
 from ..orders import Where
 from ..records import Mode
 from ..stage_ends import Answered, StageEnd
+from . import minimise
 from .means import Means
 
 Case = dict[str, Any]
@@ -21,7 +22,8 @@ OnEnd = Callable[[StageEnd, Case | None], bool]
 """Hears how a child ended without an answer and in which case, if in one. Whether to go on."""
 MAX_DEATHS = 4
 MIN_CASES = 12
-"""As many run whatever the budget: the clock of a busy host must not decide what is found."""
+"""The first of all cases run whatever the budget: the clock of a busy host must not decide what
+is found. So do smaller variants of a failing one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ class Children:
         folder = os.path.join(self.where.scratch.output, "differ", str(number))
         while left:
             shutil.rmtree(folder, ignore_errors=True)
-            end = await self._child([item(case) for case in left], folder)
+            end = await self._child([{**item(case), "must": _must(case)} for case in left], folder)
             died = _harvest(folder, left, keep)
             if isinstance(end, Answered) or not on_end(end, None if died is None else left[died]):
                 return
@@ -66,9 +68,12 @@ class Children:
             "stage": "produce", "cases": items, "folder": folder, "budget_s": self.budget_s,
             "references": self.references, "deadline_s": 3 * self.budget_s + 60.0,
             "seed": self.seed, "max_bytes": self.means.max_bytes // self.means.n_children,
-            "min_cases": -(-MIN_CASES // self.means.n_children),
         }  # fmt: skip
         return await self.means.run(job, self.where, self.mode, trusted=self.trusted)
+
+
+def _must(case: Case) -> bool:
+    return bool(case["turn"] < MIN_CASES or case["id"].startswith(minimise.PREFIX))
 
 
 def _harvest(folder: str, items: list[Case], keep: Callable[[Case, str], None]) -> int | None:

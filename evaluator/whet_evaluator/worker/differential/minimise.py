@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SHARE_OF_BUDGET = 0.25
 MAX_VARIANTS = 12
+PREFIX = "m"
+"""Of the ids of variants."""
 _ROUNDS = 2
 _SMALL = (1, 2, 3, 5, 8, 16, 17)
 
@@ -25,7 +27,7 @@ async def smallest(suite: Suite, failing: list[Found]) -> list[Found]:
     if "grid" in best[0]["call"]:
         return [best]
     for number in range(_ROUNDS):
-        variants = shrunk(best[0], f"m{number}")
+        variants = shrunk(best[0], f"{PREFIX}{number}")
         still = await suite.retried(variants, SHARE_OF_BUDGET * suite.budget_s) if variants else []
         if not still:
             break

@@ -43,8 +43,8 @@ _PATTERN = {"first": 0, "again": 1, "other": 0, "back": 1}
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Runs `job["cases"]`, each `{case, runs, dump}`, until `job["budget_s"]` of `_CLOCKS` are
-    spent, but at least `job["min_cases"]`, or `job["max_bytes"]` are written.
+    """Runs `job["cases"]`, each `{case, runs, dump, must}`, until `job["budget_s"]` of `_CLOCKS`
+    are spent and no more must be run, or `job["max_bytes"]` are written.
 
     Case k's files go to `job["folder"]/k`. Returns `{done}`: how many cases were run.
     """
@@ -54,9 +54,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     done = 0
     for number, item in enumerate(job["cases"]):
         spent = clock() - began > float(job["budget_s"])
-        if (number >= int(job["min_cases"]) and spent) or (
-            number and producer.n_bytes > int(job["max_bytes"])
-        ):
+        full = bool(number) and producer.n_bytes > int(job["max_bytes"])
+        if full or (spent and not item["must"]):
             break
         job["progress"](item["case"]["name"], number, total)
         producer.produce(item, os.path.join(job["folder"], str(number)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -55,6 +56,12 @@ def changes(
         yield True, {index: target}
     if followers and all(followers.values()):
         yield sure, {index: target} | {o: factor * target for o, factor in followers.items()}
+
+
+def n_outer(base: Family, changes: dict[int, int]) -> int:
+    """The product of the outer sizes: about how many programs are launched, or a fraction."""
+    outer = (g for g, group in enumerate(base.groups) if group.is_outer)
+    return math.prod(changes.get(g, base.groups[g].sizes[0]) for g in outer)
 
 
 def shrunken(

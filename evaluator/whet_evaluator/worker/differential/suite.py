@@ -27,7 +27,7 @@ Case = dict[str, Any]
 Row = dict[str, Any]
 Verdict = Union[Differential, WorkerVerdict]
 
-SEARCH_SHARE = {"device": 0.075, "interpret": 0.1}
+SEARCH_SHARE = {"device": 0.075, "interpret": 0.2}
 """Of the budget, for a candidate in a search: about what its tests take."""
 MAX_ELEMENTS = 1 << 25
 _SLOW_FACTOR, _SLOW_S = 20.0, 10.0
