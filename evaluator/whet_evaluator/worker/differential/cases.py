@@ -46,7 +46,7 @@ _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 _WORD = re.compile(r"(?<!\w)[\"'](\w{2,32})[\"']")
 MAX_LITERAL, SHARED_LITERALS = 1 << 16, range(16, 129)
 TELLING_VALUE, TELLING_LAYOUT, TELLING_SCALAR, TELLING_TYPE = 1.08, 1.22, 1.16, 1.11
-TELLING_NOTHING = 1.14
+TELLING_NOTHING = 1.17
 """Ranks of the few outside it that users ask about first: one NaN, strided inputs,
 arguments that were always the same, another type of floats, and no rows at all."""
 
@@ -207,8 +207,12 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
         for order, target in enumerate(_targets(group, n, setting, contract)):
             hard = bool(target) and (not contract or target % 16 == 0)
             rank = (1.0 + later if hard else OUTSIDE + 0.1 * later) + 0.05 * order
-            if not target and not later:
+            if not target and (index or later):
+                continue
+            if not target:
                 rank = TELLING_NOTHING
+            # What need not launch anything proves nothing by not launching.
+            named = "shape" if target else "values"
             for alone, changes in sizes.changes(family, base, index, target):
                 made = dimensions.resized(base, 0, changes)
                 if made is None or encoded.n_elements(made) > dimensions.MAX_ELEMENTS:
@@ -221,7 +225,7 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
                 what = sizes.described(base, changes)
                 yield _Draft(
                     rank + later_still,
-                    setting.family, "shape", what, made, hard,
+                    setting.family, named, what, made, hard,
                 )  # fmt: skip
 
 
