@@ -27,8 +27,8 @@ from .stage_ends import Answered, Raised, StageEnd
 SEARCH_ROUNDS, SEARCH_PAIRS, SEARCH_CASES = 10, 5, 2
 """Enough to rank a candidate. What is claimed comes from its confirmation, which has all."""
 N_CHILDREN = {"device": 3, "interpret": 1}
-"""Of one version at once: on a device, beside its tests, as many as lanes. There most of a
-case is the host's time for compiling."""
+"""Of one version at once. On a device most of a case is the host's time for compiling; with the
+tests beside them they fill the lanes."""
 
 Calls = Callable[[], Awaitable[list[Any]]]
 Rows = list[tuple[Case, Row]]

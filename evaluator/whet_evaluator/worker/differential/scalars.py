@@ -3,9 +3,9 @@ at its default.
 
 A number that the tests always pass alike could be written into the kernel unnoticed. A
 float of the recorded sign and magnitude lies within the recorded contract; a flag turned
-round, a far larger epsilon, another of the texts that the kernel knows or a default never
-passed lie outside it. Integers that are
-passed are sizes, strides or axes as often as not, and stay as they are.
+round, a far larger epsilon, another of the texts that the original holds or a default never
+passed lie outside it. Integers that are passed are sizes, strides or axes as often as not,
+and stay as they are.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ ARGUMENT = 3
 """The length of a path to an argument itself; longer ones lead into lists and objects."""
 TINY, PLAIN = 0.01, 0.25
 """An epsilon is below the first; the second is a number that shows where one is ignored."""
-
-
 MAX_WORDS = 4
 
 
@@ -39,7 +37,7 @@ def variants(call: Call, words: Sequence[str] = ()) -> Iterator[tuple[str, Call,
         (kind, content), *_ = default.items()
         others = [_other_default(call, kind, content)]
         if content in words:
-            others = [word for word in words if word != content][:MAX_WORDS]
+            others = _others(words, content)
         for other in others:
             if other is not None:
                 made = copy.deepcopy(call)
@@ -65,8 +63,12 @@ def _passed(call: Call) -> Iterator[tuple[Path, str, Any, bool]]:
 def _spelt(call: Call, words: Sequence[str]) -> Iterator[tuple[Path, str, Any, bool]]:
     for path, kind, content in encoded.leaves(call):
         if len(path) == ARGUMENT and kind == "value" and content in words:
-            for word in [word for word in words if word != content][:MAX_WORDS]:
+            for word in _others(words, content):
                 yield path, content, word, False
+
+
+def _others(words: Sequence[str], content: Any) -> list[Any]:
+    return [word for word in words if word != content][:MAX_WORDS]
 
 
 def _near(number: float) -> float:

@@ -28,7 +28,7 @@ Row = dict[str, Any]
 Verdict = Union[Differential, WorkerVerdict]
 
 SEARCH_SHARE = {"device": 0.075, "interpret": 0.2}
-"""Of the budget, for a candidate in a search: about what its tests take."""
+"""Of the budget, for a candidate in a search."""
 MAX_ELEMENTS = 1 << 25
 _SLOW_FACTOR, _SLOW_S = 20.0, 10.0
 
@@ -67,8 +67,8 @@ class Suite:
     def _text_to_read(self) -> str:
         """Whose numbers sizes are tried at. In a search on a device the original's: it would have
         to run first what one candidate alone asks for, and that is left to the confirmation."""
-        alone = self._request.fresh or self._means.mode != "device"
-        return self._request.text if alone else self._request.unit.text
+        shared = self._means.mode == "device" and not self._request.fresh
+        return self._request.unit.text if shared else self._request.text
 
     async def run(
         self, calls: list[Any], launches: list[Any], launched: list[Any]
