@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.whet-stamp
 TORCH_PIP_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Some containers set it; every process would then compile all it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test adversarial setup check lint e2e vsix unit gpu clean
 
@@ -14,7 +16,7 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup lint
-	$(BIN)/python -m pytest -q -m "not e2e and not gpu and not adversarial" -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -q -m "not e2e and not gpu and not adversarial" -n 2 --dist loadfile --no-loadscope-reorder tests
 
 # Tricks, seeded bugs and honest rewrites through the real evaluator, one worker each.
 adversarial: setup

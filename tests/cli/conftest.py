@@ -57,6 +57,8 @@ class Project:
             "WHET_STORE": str(home / "runs.sqlite"),
             "WHET_SWEEP": "false",  # the tests that are about the sweep turn it on
             "WHET_LIMITS_DIFFERENTIAL_CASES": "0",  # on where a test is about them
+            # What else is installed beside pytest here is no part of a user's project.
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         }
         self.environment.pop("OPENAI_API_KEY", None)
 

@@ -73,6 +73,8 @@ def make_project(tmp_path: Path, name: str, *, tests: Sequence[str] = ()) -> Pro
         # The worker lets only names of known tools through to the tests: pytest's are.
         "PYTEST_WHET_MARK": mark,
         "WHET_LIMITS_DIFFERENTIAL_CASES": "3",  # generated cases have tests of their own
+        # What else is installed beside pytest here is no part of a person's project.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     (tmp_path / "home").mkdir()
     return Project(root=root, name=name, environ=environ, mark=mark)

@@ -3,7 +3,8 @@ that order, is its verdict.
 
 In a search, what does not wait for another runs beside it: compiling, tests and generated
 cases; then timing beside the judging of the cases. In a confirmation, where fresh processes
-fill the cores with their imports, one follows the other.
+fill the cores with their imports, the tests come first: what they launch is then compiled,
+once, beside the cases.
 """
 
 from __future__ import annotations
@@ -62,18 +63,19 @@ class Cascade:
         """Raises `WorkspaceError` for what is not the candidate's fault."""
         beside = _Beside()
         try:
-            return await (self._in_turn() if self._request.fresh else self._side_by_side(beside))
+            return await (self._in_turn(beside) if self._request.fresh else self._side_by_side(beside))
         except Rejected as end:
             return end.verdict
         finally:
             await beside.end()
 
-    async def _in_turn(self) -> records.Correct:
-        loaded = await self._load(self._request.launches)
-        tested = await self._tests()
-        loaded = await self._as_launched(loaded, tested)
-        rows = await self._cases(tested["launches"])
-        differed = await self._conclusion(rows)
+    async def _in_turn(self, beside: _Beside) -> records.Correct:
+        tested = await self._tests_or_broken()
+        launches = answers.launches(tested) or self._request.launches
+        loading = beside.start(self._load(launches))
+        running = beside.start(self._cases(tested["launches"]))
+        loaded = await loading
+        differed = await self._conclusion(await running)
         return self._correct(tested, loaded, differed, await self._time(tested))
 
     async def _side_by_side(self, beside: _Beside) -> records.Correct:
@@ -132,6 +134,14 @@ class Cascade:
         known = answers.specialisations(self._request.launches)
         same = answers.specialisations(launches) == known
         return loaded if same else await self._load(launches)
+
+    async def _tests_or_broken(self) -> dict[str, Any]:
+        """A candidate that does not compile is broken, whatever its tests make of that."""
+        try:
+            return await self._tests()
+        except Rejected:
+            await self._load(self._request.launches)
+            raise
 
     async def _tests(self) -> dict[str, Any]:
         request = self._request

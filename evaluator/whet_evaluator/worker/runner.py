@@ -61,6 +61,8 @@ async def run_stage(
             files.close_theirs()
             talk = _Talk(files, token, lesser_token, on_progress)
             end = await talk.wait(float(order["deadline_s"]))
+        if forked and chosen is not None and talk.imported_late:
+            chosen.import_late()
         if chosen is None or not forked or (talk.began and not (talk.cut_off and chosen.gone)):
             return end
         chosen.give_up_killed()  # it took the request to its grave, which is no verdict
@@ -132,6 +134,11 @@ class _Talk:
     def cut_off(self) -> bool:
         """Whether the guardian went without a word."""
         return "ended" not in self._reports
+
+    @property
+    def imported_late(self) -> bool:
+        """Whether the child imported what its zygote had better have loaded."""
+        return bool((self._answer or {}).get("late"))
 
     async def wait(self, deadline_s: float) -> StageEnd:
         loop = asyncio.get_running_loop()

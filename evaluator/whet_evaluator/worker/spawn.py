@@ -15,6 +15,7 @@ from typing import Any
 from .isolation import NO_WRAP, WORLDS, Wrap
 from .process_tree import children, descendants
 from .supervise import Descriptors
+from .zygote import FORK, IMPORT_LATE
 
 _ZYGOTE_START_S = 90.0
 _INIT = 1  # bubblewrap's own process, which is the parent of what it wraps
@@ -41,6 +42,7 @@ class Zygote:
         self.why_not: str | None = None
         self.died = False
         """It had been of use and was killed: worth starting anew."""
+        self._imported_late = False
         self.missing: list[str] = []
         self.threads = 0
 
@@ -93,7 +95,7 @@ class Zygote:
         async with self._gate:
             while self._channel is not None:
                 try:
-                    socket.send_fds(self._channel, [b"fork"], descriptors.in_order())
+                    socket.send_fds(self._channel, [FORK], descriptors.in_order())
                 except BlockingIOError:
                     await asyncio.sleep(0.01)
                 except OSError:
@@ -101,6 +103,13 @@ class Zygote:
                 else:
                     return True
         return False
+
+    def import_late(self) -> None:
+        """Has it load what a child of it loaded late. Called again, or gone: nothing happens."""
+        if self._channel is not None and not self._imported_late:
+            self._imported_late = True
+            with contextlib.suppress(OSError):
+                self._channel.send(IMPORT_LATE)
 
     def give_up_killed(self) -> None:
         self.died = True

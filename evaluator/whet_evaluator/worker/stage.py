@@ -26,6 +26,9 @@ from .phases import Phases
 from .supervise import Descriptors
 
 Progress = Callable[[str, int, int], None]
+LATE = ("torch._dynamo",)
+"""Imports of seconds that only some projects need (custom operators, optimisers, compiled
+modules): a zygote does them once a child has told that its project is one of those."""
 _RESULT_FD_FROM = 200  # out of the way of code that closes or reuses low numbers
 
 
@@ -42,12 +45,14 @@ def run_child(order: dict[str, Any], descriptors: Descriptors) -> None:
     phases.mark("settle")
     job = {**_with_progress(order["job"], result, lesser_token), "mark": phases.mark}
     integrity.install(job, _caught(result, lesser_token))
+    preloaded = set(sys.modules)
     try:
         answer = {"answer": dispatch(job)}
     except BaseException:
         answer = {"error": traceback.format_exc(limit=30)}
     phases.mark("rest")
-    _write_line(result, {"token": token, "phases": phases.seconds, **answer})
+    late = any(name in sys.modules and name not in preloaded for name in LATE)
+    _write_line(result, {"token": token, "phases": phases.seconds, "late": late, **answer})
     _flush_output()
     os._exit(0)
 

@@ -2,8 +2,8 @@
 
 It stays single-threaded, runs no tensor operation and asks no question about devices: a
 child of a process that did either hangs or cannot use the GPU. It imports no module of
-the user's project. Requests are datagrams on descriptor `socket_fd`, each with the five
-descriptors of `supervise.Descriptors` attached.
+the user's project. Requests are datagrams on descriptor `socket_fd`: `FORK` with the five
+descriptors of `supervise.Descriptors` attached, or `IMPORT_LATE`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ from . import isolation, namespaces, rehearsal, stage, supervise
 
 _PRELOAD = (
     "torch", "triton", "triton.language", "triton.runtime.interpreter", "triton.compiler",
-    "torch.testing", "torch.autograd", "torch._dynamo", "sympy", "pytest", "_pytest.config",
-    "numpy", "inspect", "unittest.mock", "doctest", "triton.compiler.code_generator",
+    "torch.testing", "torch.autograd", "pytest", "_pytest.config", "numpy", "inspect",
+    "unittest.mock", "doctest", "triton.compiler.code_generator",
     "triton.language.extra.libdevice",
+    "torch.distributed.tensor",  # the first `assert_close` of a process imports it
 )  # fmt: skip
+FORK, IMPORT_LATE = b"fork", b"import late"
 _OUR_STAGES = ("overlay", "tests", "interpret", "record", "compile", "timing", "devices")
 
 
@@ -59,6 +61,9 @@ def serve(expected_parent: int, world: int, socket_fd: int) -> None:
         request, descriptors, _, _ = socket.recv_fds(channel, 64, 5)
         if not request:
             return
+        if request == IMPORT_LATE:
+            _import_late()
+            continue
         if fork() == 0:
             _become_guardian(channel, descriptors)
         for descriptor in descriptors:
@@ -72,6 +77,16 @@ def serve_one(expected_parent: int, world: int, *descriptors: int) -> None:
         namespaces.lead(new_user=isolation.WORLDS[world] == "new")
     _hide_own_path()
     supervise.guard(supervise.Descriptors(*descriptors), stage.run_child)
+
+
+def _import_late() -> None:
+    for name in stage.LATE:
+        with warnings.catch_warnings(), contextlib.suppress(BaseException):
+            warnings.simplefilter("ignore")
+            importlib.import_module(name)
+    _remember_places()
+    gc.collect()
+    gc.freeze()
 
 
 def _guardian_fork(world: isolation.World) -> Callable[[], int]:

@@ -9,6 +9,7 @@ from typing import Any
 from ..protocol import Evaluate
 from ..records import Mode
 from ..stage_ends import StageEnd
+from ..workspace import WorkspaceError
 from . import bank, said
 from .children import MAX_DEATHS, Children
 from .means import Means
@@ -30,7 +31,10 @@ class Originals:
     not_covered: list[str] = field(default_factory=list)
 
     async def known(self, wanted: list[Case], budget_s: float) -> set[str]:
-        """Runs what the bank lacks; returns the ids of cases that the original survived."""
+        """Runs what the bank lacks; returns the ids of cases that the original survived.
+
+        Raises `WorkspaceError` where none could run and no case is to blame.
+        """
         places = [self.place(c) for c in wanted]
         settled = False
         while not settled:
@@ -48,24 +52,30 @@ class Originals:
         small = [c for c in lacking if c["elements"] <= _WIDE_ELEMENTS]
         ran = False
         try:
-            await asyncio.gather(
+            faults, faults_of_wide = await asyncio.gather(
                 self._run_kind(lacking, "main", budget_s), self._run_kind(small, "wide", budget_s)
             )
+            if faults and not any(bank.has(self.place(c), "main") for c in lacking):
+                # No case is to blame and none would be judged: must not read as agreement.
+                raise WorkspaceError("internal", faults[0])
+            self.not_covered.extend([*faults, *faults_of_wide])
             ran = True
         finally:
             self.means.bank.settle([self.place(c) for c in lacking], ran=ran)
 
-    async def _run_kind(self, wanted: list[Case], kind: str, budget_s: float) -> None:
+    async def _run_kind(self, wanted: list[Case], kind: str, budget_s: float) -> list[str]:
+        """Returns a sentence for each child that ended outside of any case."""
         if not wanted:
-            return
+            return []
         mode: Mode = "interpret" if kind == "wide" else self.means.mode
         n_deaths = 0
+        faults: list[str] = []
 
         def on_end(end: StageEnd, case: Case | None) -> bool:
             nonlocal n_deaths
             n_deaths += 1
             if case is None:
-                self.not_covered.append(f"the original could not run the cases: {said.why(end)}")
+                faults.append(f"the original could not run the generated cases: {said.why(end)}")
             return case is not None and n_deaths < MAX_DEATHS
 
         async with self.means.place(self.request.unit.text) as where:
@@ -79,6 +89,7 @@ class Originals:
                 lambda case, folder: self.means.bank.keep(self.place(case), kind, folder),
                 on_end,
             )
+        return faults
 
     def _runs(self, case: Case, kind: str) -> list[str]:
         if kind == "wide":

@@ -1,0 +1,95 @@
+"""The original's runs of the generated cases, with children that end in every way by script."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import SimpleNamespace
+
+import pytest
+
+from whet_evaluator.worker.differential.bank import Bank
+from whet_evaluator.worker.differential.means import Means
+from whet_evaluator.worker.differential.originals import Originals
+from whet_evaluator.worker.protocol import Evaluate
+from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.stage_ends import Answered, Died, Raised
+from whet_evaluator.worker.workspace import WorkspaceError
+
+REQUEST = Evaluate(
+    id=1, unit=UnitRef(path="k.py", kernels=("k",), launchers=("launch",), text="x = 1\n"),
+    text="x = 1\n",
+    nodes=(), launches=(), seed=1,
+)  # fmt: skip
+CASES = [
+    {
+        "id": f"case-{number}", "name": f"rows {number}", "elements": 8, "group": "shape",
+        "turn": number, "call": {"launcher": "k.py::launch"},
+    }
+    for number in range(4)
+]  # fmt: skip
+
+
+def originals(tmp_path, end):
+    """Whose children end each as `end(n_child, write)` says; `write(n)` leaves n cases done."""
+    n_children = 0
+
+    async def run(job, where, mode, *, trusted):
+        nonlocal n_children
+        assert trusted, "the original is the user's own"
+
+        def write(n_cases):
+            for number in range(n_cases):
+                folder = tmp_path / "output" / "differ" / "0" / str(number)
+                folder.mkdir(parents=True)
+                (folder / "ended").touch()
+
+        if mode == "interpret" and "main" not in str(job["cases"][0]["runs"]):
+            return Answered({})
+        n_children += 1
+        return end(n_children, write)
+
+    @contextlib.asynccontextmanager
+    async def place(text):
+        assert text == REQUEST.unit.text
+        yield SimpleNamespace(scratch=SimpleNamespace(output=str(tmp_path / "output")))
+
+    bank = Bank(str(tmp_path / "bank"))
+    means = Means(
+        run=run, place=place, bank=bank, mode="device", basis="", budget_s=1.0, n_children=1,
+        max_cases=100, max_bytes=1 << 20,
+    )  # fmt: skip
+    return Originals(means, REQUEST, seed=1, basis="basis")
+
+
+def known(made):
+    return asyncio.run(made.known(CASES, 1.0))
+
+
+def test_a_child_that_fails_before_any_case_ends_the_request(tmp_path):
+    made = originals(tmp_path, lambda *_: Raised("Traceback\nOSError: No space left on device"))
+    with pytest.raises(WorkspaceError, match="could not run the generated cases: OSError: No sp"):
+        known(made)
+
+
+def test_a_child_that_fails_after_some_cases_leaves_the_others_uncovered(tmp_path):
+    def end(_, write):
+        write(2)
+        return Died("signal 9", "")
+
+    made = originals(tmp_path, end)
+    assert known(made) == {"case-0", "case-1"}
+    assert len(made.not_covered) == 1 and "could not run the generated" in made.not_covered[0]
+
+
+def test_a_case_that_kills_the_original_is_left_out_and_the_rest_goes_on(tmp_path):
+    def end(n_child, write):
+        write(2)
+        if n_child == 1:
+            (tmp_path / "output" / "differ" / "0" / "1" / "ended").unlink()
+            return Died("signal 11", "")
+        return Answered({})
+
+    made = originals(tmp_path, end)
+    assert known(made) >= {"case-0", "case-2", "case-3"}
+    assert made.not_covered == []
