@@ -63,7 +63,9 @@ class Cascade:
         """Raises `WorkspaceError` for what is not the candidate's fault."""
         beside = _Beside()
         try:
-            return await (self._in_turn(beside) if self._request.fresh else self._side_by_side(beside))
+            return await (
+                self._in_turn(beside) if self._request.fresh else self._side_by_side(beside)
+            )
         except Rejected as end:
             return end.verdict
         finally:
