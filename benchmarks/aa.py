@@ -1,12 +1,14 @@
 """How often timing is wrong: a kernel against itself, and against one that is 3 % slower.
 
     python benchmarks/aa.py [--out TABLE.md] [--raw SAMPLES.jsonl] [--seconds 500]
+    python benchmarks/aa.py --read SAMPLES.jsonl... [--out TABLE.md]
 
 Runs on the GPU of this machine, by the same code as the stage *time*, in one process: each
 experiment loads both versions anew, draws new inputs, takes 20 rounds of 10 pairs (more
 where undecided) with both controls, and judges them. The kernels carry a loop of additions
 of zero whose length is an argument, so the slower version runs the same instructions only
 longer; its length is calibrated per kernel by a long measurement before the experiments.
+`--read` times nothing: it judges the samples of earlier runs as they would be judged now.
 Needs torch and triton, and nothing of Whet's installed.
 """
 
@@ -32,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "evaluator"))
 
 from whet_evaluator.statistics import CaseResult, analyse  # noqa: E402
-from whet_evaluator.worker import calls, importing, replay, surroundings, vitals  # noqa: E402
+from whet_evaluator.worker import calls, codec, importing, replay, surroundings, vitals  # noqa: E402
 from whet_evaluator.worker.clock import Clock  # noqa: E402
 from whet_evaluator.worker.measure import Order, Together, measure  # noqa: E402
 from whet_evaluator.worker.records import Case, Timing  # noqa: E402
@@ -242,6 +244,13 @@ class Laboratory:
         vars(module)["EXTRA"] = extra
         return module
 
+    def describe(self) -> dict[str, str]:
+        """The environment, which is also the first line of the samples."""
+        environment = surroundings.describe(self._torch)
+        today = str(dt.datetime.now(tz=dt.UTC).date())
+        self._raw.write(json.dumps({"environment": environment, "date": today}) + "\n")
+        return environment | {"date": today}
+
     def _keep(self, done: Experiment, extras: tuple[int, int]) -> None:
         result = dataclasses.asdict(done.result)
         line = {"kernel": done.kernel, "kind": done.kind, "extras": extras, "noise": done.noise}
@@ -275,17 +284,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=500.0, help="for all of it")
     parser.add_argument("--same", type=int, default=40, help="A/A experiments per kernel")
     parser.add_argument("--other", type=int, default=20, help="3 %% experiments per kernel")
+    parser.add_argument("--read", type=Path, nargs="+", help="judge these samples; time nothing")
     options = parser.parse_args()
+    if options.read:
+        options.out.write_text(table(*stored(options.read)))
+        return
     began = time.perf_counter()
     import torch
 
     if not torch.cuda.is_available():
         sys.exit("There is no GPU here: run this on the machine that has one.")
-    environment = surroundings.describe(torch)
     for path in (options.out, options.raw):
         path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, options.raw.open("w") as raw:
         laboratory = Laboratory(torch, Path(folder), raw)
+        environment = laboratory.describe()
         extras = {}
         for kernel in TIMED:
             extras[kernel.name] = calibrated(laboratory, kernel)
@@ -320,6 +333,25 @@ def main() -> None:
     )
 
 
+def stored(files: list[Path]) -> tuple[list[Experiment], dict[str, str]]:
+    """The experiments in `files`, judged by today's arithmetic, and the first one's environment."""
+    done, environments = [], []
+    for line in (text for file in files for text in file.read_text().splitlines()):
+        row = json.loads(line)
+        if "environment" in row:
+            environments.append(row["environment"] | {"date": row["date"]})
+        elif row["kind"] != "calibration":
+            case = codec.from_json(Case, row["case"])
+            measured = analyse(Timing(cases=(case,), environment={}))
+            done.append(
+                Experiment(
+                    row["kernel"], row["kind"], measured.cases[0], measured.noise, case,
+                    row["seconds"],
+                )
+            )  # fmt: skip
+    return done, environments[0]
+
+
 def agenda(n_same: int, n_other: int) -> list[tuple[Kernel, str]]:
     """All kernels in turn, so that running out of time leaves them equally often measured."""
     turns = []
@@ -347,7 +379,7 @@ def table(done: list[Experiment], environment: dict[str, str]) -> str:
     other = [e for e in done if e.kind != "A/A"]
     wrong = [e for e in same if e.result.verdict in {"FASTER", "SLOWER"}]
     head = (
-        f"Measured {dt.datetime.now(tz=dt.UTC).date()} on {environment['device']} "
+        f"Measured {environment['date']} on {environment['device']} "
         f"({environment['arch']}), torch {environment['torch']}, triton {environment['triton']}, "
         f"driver {environment.get('driver_version', 'unknown')}, by `benchmarks/aa.py`: "
         "20 rounds of 10 pairs, up to 80 where undecided, every experiment with modules, inputs "
