@@ -251,3 +251,33 @@ def test_how_an_output_lies(tmp_path):
     )
     flat = both(output(values()[:, :1], strides=(1, 1)))
     assert judged(tmp_path / "d", both(values()[:, :1].contiguous()), flat)["sentence"] == ""
+
+
+def small_and_large(smallest=1e-9):
+    """Rows of a softmax over far values: most of a row is next to nothing."""
+    made = values().abs() + 0.1
+    made[:, 8:] *= smallest
+    return made
+
+
+def test_small_elements_must_not_become_zero(tmp_path):
+    true = small_and_large()
+    cleared = torch.where(true < 1e-7, torch.zeros(()), true)
+    row = judged(tmp_path, both(true), both(cleared), {"float64": ran(true.double())})
+    assert "small elements became zero" in row["sentence"]
+    assert judged(tmp_path, both(true), both(true * (1 + 2.0**-22)))["sentence"] == ""
+
+
+def test_a_few_zeros_among_many_small_elements_are_cancellation(tmp_path):
+    true = small_and_large()
+    some = true.clone()
+    some[:, 10] = 0.0
+    assert judged(tmp_path, both(true), both(some))["sentence"] == ""
+
+
+def test_what_the_original_has_wrong_itself_may_vanish(tmp_path):
+    true = small_and_large(1e-9)
+    original = torch.where(true < 1e-7, true * 3, true)
+    cleared = torch.where(true < 1e-7, torch.zeros(()), true)
+    row = judged(tmp_path, both(original), both(cleared), {"float64": ran(true.double())})
+    assert row["sentence"] == ""

@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from . import bfloat16, hardware, libdevice, limits, pretend, standins
+from . import bfloat16, hardware, libdevice, limits, pretend, standins, tf32
 from .patching import Patching
 
 DEFAULT_ARCH = "sm_90"
@@ -29,7 +29,7 @@ def install(job: dict[str, Any]) -> None:
     import triton
 
     install_device(job)
-    _patch_interpreter(triton)
+    _patch_interpreter(triton, _known_arch(job))
     pretend.mark_mode(torch)().__enter__()
 
 
@@ -39,9 +39,7 @@ def install_device(job: dict[str, Any]) -> None:
     if "device" in _installed:
         return
     _installed.add("device")
-    arch = job.get("arch")
-    if arch not in hardware.CHIPS:
-        arch = DEFAULT_ARCH
+    arch = _known_arch(job)
     try:
         import torch
     except ImportError:
@@ -53,6 +51,11 @@ def install_device(job: dict[str, Any]) -> None:
     _patch_torch(torch, devices, arch)
     _patch_libraries(torch)
     _patch_driver(arch, lambda: devices.device)
+
+
+def _known_arch(job: dict[str, Any]) -> str:
+    arch = job.get("arch")
+    return arch if arch in hardware.CHIPS else DEFAULT_ARCH
 
 
 def _patch_torch(torch: Any, devices: pretend.Devices, arch: str) -> None:
@@ -147,7 +150,7 @@ def _patch_driver(arch: str, device: Callable[[], Any]) -> None:
         setattr(testing, name, standins.once)
 
 
-def _patch_interpreter(triton: Any) -> None:
+def _patch_interpreter(triton: Any, arch: str) -> None:
     from triton.runtime import interpreter
     from triton.runtime.autotuner import Autotuner
     from triton.runtime.jit import JITFunction
@@ -165,6 +168,7 @@ def _patch_interpreter(triton: Any) -> None:
     _without_overflow_checks(interpreter.interpreter_builder)
     _convert_floats(interpreter)
     libdevice.install()
+    tf32.install(interpreter.interpreter_builder, arch)
     bfloat16.install(interpreter.InterpreterBuilder)
 
 

@@ -10,7 +10,6 @@ CHEATS = (
     Cheat(
         trick="precision lowered",
         name="products in TF32, which is what tl.dot does unasked",
-        gap="the interpreter multiplies in full precision",
         unit="matmul",
         where="differ",
         found=("Differs",),
@@ -19,7 +18,6 @@ CHEATS = (
     Cheat(
         trick="precision lowered",
         name="small probabilities become zero",
-        gap="errors are judged beside the largest values of an output",
         unit="softmax",
         where="differ",
         found=("Differs",),

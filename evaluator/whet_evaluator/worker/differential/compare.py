@@ -11,7 +11,7 @@ from typing import Any
 
 from . import elements
 from .outputs import Output, Run
-from .tolerance import Errors, allowed, errors, is_trusted, scaled_errors
+from .tolerance import Errors, allowed, errors, is_trusted, scaled_errors, vanished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +183,9 @@ class Comparison:
         self.finding.note(own, seen)
         limit = allowed(torch, bound, n_elements=n_elements, dtype=dtype)
         if seen.within(limit):
-            return ""
+            lost = vanished(torch, values, (first, second), truth, dtype)
+            why = f"{elements.oracle(name)}; small elements became zero"
+            return elements.at(want.role, lost, values, truth, why) if bool(lost.any()) else ""
         apart = scaled_errors(torch, values, truth, dtype).nan_to_num(0.0)
         limit_of_element = limit.largest if seen.largest > limit.largest else limit.typical
         wrong = apart > min(limit_of_element, float(apart.max()) * 0.999)

@@ -22,6 +22,8 @@ FEW = 64
 NEAR_ZERO = 1 / 8
 _MAX_SAMPLE = 1 << 20
 _MIN_TAIL = 10
+_FEW_LOST = 4
+_FAR_FROM_SUBNORMAL = 1024.0
 _TRUSTED_RELATIVE = 2.0**-6
 _TRUSTED_ULPS = 16.0
 
@@ -81,6 +83,23 @@ def allowed(torch: Any, seen: Errors, *, n_elements: int, dtype: Any) -> Errors:
     return Errors(
         max(factor * seen.typical, floor.typical), max(factor * seen.largest, floor.largest)
     )
+
+
+def vanished(
+    torch: Any, values: Any, originals: tuple[Any, Any], truth: Any, dtype: Any
+) -> Any:  # fmt: skip
+    """Where small elements became zero, though the original has them right to a percent or two:
+    beside the largest of their row such an error is none. Nowhere, unless at least `_FEW_LOST`
+    did and at least half of all that are as small: what cancels hits zero now and then."""
+    size = truth.abs()
+    right = size >= _FAR_FROM_SUBNORMAL * float(torch.finfo(dtype).tiny)
+    for known in originals:
+        right &= (known - truth).abs() <= _TRUSTED_RELATIVE * size
+    lost = right & (values == 0)
+    n_lost = int(lost.sum())
+    if n_lost < _FEW_LOST or 2 * n_lost < int((right & (size <= size[lost].max())).sum()):
+        return torch.zeros_like(lost)
+    return lost
 
 
 def is_trusted(torch: Any, seen: Errors, dtype: Any) -> bool:

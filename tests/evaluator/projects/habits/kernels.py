@@ -163,3 +163,20 @@ def axpb(x, scale, shift):
     out = torch.empty(x.shape, device=x.device, dtype=torch.float32)
     _axpb[(triton.cdiv(x.numel(), 64),)](x, out, x.numel(), scale, shift, BLOCK=64)
     return out
+
+
+@triton.jit
+def _square_product(x_ptr, y_ptr, out_ptr, EXACT: tl.constexpr):
+    at = tl.arange(0, 16)[:, None] * 16 + tl.arange(0, 16)[None, :]
+    x, y = tl.load(x_ptr + at), tl.load(y_ptr + at)
+    if EXACT:
+        out = tl.dot(x, y, input_precision="ieee")
+    else:
+        out = tl.dot(x, y)
+    tl.store(out_ptr + at, out)
+
+
+def square_product(x, y, exact):
+    out = torch.empty_like(x)
+    _square_product[(1,)](x, y, out, EXACT=exact)
+    return out

@@ -338,3 +338,15 @@ def test_float_arguments_are_tensors():
 def test_a_float_argument_promotes_as_float32():
     x = torch.randn(100, device="cuda", dtype=torch.float16)
     same(kernels.axpb(x, 1 / 3, 0.0), x.float() * (1 / 3))
+
+
+def test_products_of_float32_are_tf32_unless_told():
+    """As tensor cores make them: ten bits of mantissa of each factor, float32 sums."""
+    x = torch.full((16, 16), 1 + 2.0**-11 + 2.0**-20, device="cuda")
+    one = torch.eye(16, device="cuda")
+    same(kernels.square_product(x, one, exact=True), x)
+    assert kernels.square_product(x, one, exact=False)[0, 0] == 1 + 2.0**-10
+    small = torch.full((16, 16), 1 + 2.0**-11 - 2.0**-20, device="cuda")
+    assert kernels.square_product(small, one, exact=False)[0, 0] == 1.0
+    huge = torch.full((16, 16), float("inf"), device="cuda").fill_diagonal_(1.0)
+    assert torch.isinf(kernels.square_product(huge, torch.ones_like(one), exact=False)).all()
