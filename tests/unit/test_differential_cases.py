@@ -16,6 +16,7 @@ from whet_evaluator.worker.differential import (
     cases,
     dimensions,
     encoded,
+    forms,
     grids,
     indices,
     inputs,
@@ -428,3 +429,54 @@ def test_of_large_integer_tensors_only_the_range_is_kept() -> None:
     indices.adapt(old, new, [(16, 1 << 17)])
     assert "values" not in new
     assert new["range"] == [0, (1 << 17) - 1]
+
+
+def forms_of(*recorded):
+    (family,) = dimensions.families(recorded)
+    return dict(forms.variants(family))
+
+
+def test_a_call_of_equal_shapes_is_tried_at_another_rank():
+    flat = call(tensor([6]), tensor([6], storage=1))
+    assert [shapes(m) for m in forms_of(flat).values()] == [[[2, 6], [2, 6]]]
+    deep = call(tensor([2, 3]), tensor([2, 3], storage=1))
+    assert [shapes(m) for m in forms_of(deep).values()] == [[[2, 2, 3], [2, 2, 3]]]
+
+
+def test_what_a_number_or_another_shape_may_depend_on_keeps_its_rank():
+    assert not forms_of(call(tensor([6]), {"value": 6}))
+    assert not forms_of(call(tensor([2, 6]), tensor([6], storage=1)))
+
+
+def test_one_side_of_what_was_always_square_is_tried_alone():
+    made = forms_of(call(tensor([8, 8]), tensor([8, 8], storage=1), {"value": 3}))
+    assert [shapes(m) for m in made.values()] == [[[6, 8], [8, 8]], [[8, 6], [8, 8]]]
+    assert all(map(encoded.is_contiguous, encoded.tensors(next(iter(made.values()))).values()))
+    assert not forms_of(call(tensor([8, 4]), {"value": 3}), call(tensor([8, 6]), {"value": 3}))
+
+
+def test_an_operand_that_was_always_absent_is_given():
+    recorded = call(
+        tensor([4, 8], values=[1.0]), {"value": None}, {"value": 3}, names=["x", "bias", "axis"]
+    )
+    recorded["defaults"] = {"residual": {"value": None}}
+    made = forms_of(recorded)
+    assert list(made) == [
+        "bias None -> float32[8]", "bias None -> float32[4x8]",
+        "residual None -> float32[8]", "residual None -> float32[4x8]",
+    ]  # fmt: skip
+    first, *_, last = made.values()
+    given, own = encoded.tensors(first)["args", 1, "tensor"], recorded["args"][0]["tensor"]
+    assert given["storage"] != own["storage"]
+    assert given["storage_bytes"] == 32
+    assert "values" not in given
+    assert shapes(last) == [[4, 8], [4, 8]]
+
+
+def test_the_arguments_of_a_direct_launch_have_no_other_form():
+    assert not forms_of({**call(tensor([6])), "grid": [1]})
+
+
+def test_each_factor_is_tried_at_zero_once():
+    recorded = call(tensor([6]), {"float": "0.5"}, {"float": "0.0"}, names=["x", "scale", "shift"])
+    assert [change for change, _ in forms.zeros(recorded)] == ["scale 0.5 -> 0.0"]

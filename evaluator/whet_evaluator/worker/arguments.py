@@ -63,7 +63,7 @@ def encode(value: Any, storages: dict[int, int], depth: int = 0) -> Any:  # noqa
 
 
 def left_at_default(signature: inspect.Signature, args: Any, kwargs: Any) -> dict[str, Any]:
-    """Numbers, flags and texts that the caller did not pass, by name, encoded."""
+    """None, numbers, flags and texts that the caller did not pass, by name, encoded."""
     try:
         given = signature.bind_partial(*args, **kwargs).arguments
     except TypeError:  # the call itself will raise it
@@ -71,7 +71,7 @@ def left_at_default(signature: inspect.Signature, args: Any, kwargs: Any) -> dic
     return {
         name: encode(parameter.default, {})
         for name, parameter in signature.parameters.items()
-        if name not in given and type(parameter.default) in {bool, int, float, str}
+        if name not in given and type(parameter.default) in {type(None), bool, int, float, str}
         and parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
     }  # fmt: skip
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import dimensions, encoded, grids, indices, layouts, scalars, sizes, values
+from . import dimensions, encoded, forms, grids, indices, layouts, scalars, sizes, values
 from .dimensions import Family
 from .encoded import Call
 
@@ -41,14 +41,13 @@ MAX_REDRAWN, N_DRAWS = 4, 3
 MAX_OUTER_BLOCK, MAX_OUTER_TOLD = 64, 129
 OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
-_OTHER_TYPE = {"float32": "float16", "float16": "float32", "bfloat16": "float32"}
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 _WORD = re.compile(r"(?<!\w)[\"'](\w{2,32})[\"']")
 MAX_LITERAL, SHARED_LITERALS = 1 << 16, range(16, 129)
 TELLING_VALUE, TELLING_LAYOUT, TELLING_SCALAR, TELLING_TYPE = 1.08, 1.22, 1.16, 1.11
-TELLING_NOTHING = 1.17
+TELLING_NOTHING, TELLING_FORM = 1.17, 1.165
 """Ranks of the few outside it that users ask about first: one NaN, strided inputs,
-arguments that were always the same, another type of floats, and no rows at all."""
+arguments that were always the same, another type of floats, other forms, no rows at all."""
 
 
 def generate(
@@ -160,7 +159,7 @@ def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
         if turn == 0:
             yield from _layouts(family, call, setting)
             yield from _scalars(call, setting)
-            yield from _types(call, setting)
+            yield from _forms(base, setting)
 
 
 def _bases(family: Family, cheap: int) -> list[int]:
@@ -276,16 +275,20 @@ def _scalars(call: Call, setting: _Setting) -> Iterable[_Draft]:
         yield _Draft(rank, setting.family, "arguments", change, made, hard)
 
 
-def _types(call: Call, setting: _Setting) -> Iterable[_Draft]:
-    """Once more in another type of floats, which the tests never passed."""
-    made = copy.deepcopy(call)
-    floats = [t for t in encoded.tensors(made).values() if t["dtype"] in _OTHER_TYPE]
-    for described in floats:
-        described["dtype"] = _OTHER_TYPE[described["dtype"]]
-    if floats:
-        encoded.settle_storages(made)
-        change = f"floats as {floats[0]['dtype']}"
+def _forms(base: Family, setting: _Setting) -> Iterable[_Draft]:
+    """What the tests never passed: another type of floats, other ranks, a factor of zero."""
+    call = base.calls[0]
+    for change, made in forms.other_type(call):
         yield _Draft(TELLING_TYPE, setting.family, "values", change, made, hard=False)
+    for order, (change, made) in enumerate(forms.variants(base)):
+        rank = TELLING_FORM + 0.01 * order
+        yield _Draft(rank, setting.family, "arguments", change, made, hard=False)
+    for change, made in forms.zeros(call):
+        for chosen in values.assignments(made, "nan first"):
+            special = {str(storage): "nan first" for storage in chosen}
+            yield _Draft(
+                TELLING_FORM, setting.family, "arguments", change, made, hard=False, values=special
+            )
 
 
 def _named(call: Call, storages: Sequence[int]) -> list[str]:

@@ -35,6 +35,8 @@ def variants(call: Call, words: Sequence[str] = ()) -> Iterator[tuple[str, Call,
                 yield _made(call, path, kind, value), _with(call, path, value), hard
     for name, default in call.get("defaults", {}).items():
         (kind, content), *_ = default.items()
+        if content is None:  # see `forms`
+            continue
         others = [_other_default(call, kind, content)]
         if content in words:
             others = _others(words, content)
