@@ -65,11 +65,13 @@ def families(calls: Sequence[Call]) -> list[Family]:
     return [Family(members, _groups(members)) for members in found.values()]
 
 
-def resized(family: Family, number: int, changes: dict[int, int]) -> Call | None:
+def resized(
+    family: Family, number: int, changes: dict[int, int], *, most: int = MAX_ELEMENTS
+) -> Call | None:
     """The family's call `number` with the groups in `changes` at new sizes.
 
     None where views of one storage would have to grow into each other, and for a call that
-    would become larger than `MAX_ELEMENTS`.
+    would become larger than `most` elements.
     """
     call = family.calls[number]
     made = copy.deepcopy(call)
@@ -89,7 +91,7 @@ def resized(family: Family, number: int, changes: dict[int, int]) -> Call | None
         described["strides"] = encoded.restrided(
             old[path]["shape"], old[path]["strides"], described["shape"]
         )
-    if encoded.n_elements(made) > max(MAX_ELEMENTS, encoded.n_elements(call)):
+    if encoded.n_elements(made) > max(most, encoded.n_elements(call)):
         return None
     for path, value in _scalars(family, number, made, changes).items():
         encoded.put(made, path, value)

@@ -28,12 +28,17 @@ def build(
     *,
     pointer_shift: int | bool = 0,
     pattern: int = PATTERN,
+    filled: bool = True,
 ) -> Inputs:
-    """Inputs of one case, equal for equal cases. `pointer_shift` is in units of 4 KiB.
+    """Inputs of one case, equal for equal cases. `pointer_shift` is in units of 4 KiB. Not
+    `filled`, their memory is never touched.
 
     Raises `rebuilding.UnreplayableError` for a value that cannot be rebuilt.
     """
-    return Inputs(case, device, int(pointer_shift) * SHIFT_BYTES, pattern)
+    made = Inputs(case, device, int(pointer_shift) * SHIFT_BYTES, pattern)
+    if filled:
+        made.refill(case)
+    return made
 
 
 class Inputs:
@@ -48,7 +53,6 @@ class Inputs:
         self._storages = _storages(call)
         self.args: list[Any] = [self._decoded(a) for a in call["args"]]
         self.kwargs: dict[str, Any] = {k: self._decoded(a) for k, a in call["kwargs"].items()}
-        self.refill(case)
 
     @property
     def tensors(self) -> list[Any]:

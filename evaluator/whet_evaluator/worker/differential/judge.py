@@ -38,6 +38,7 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
     try:
         candidate = _runs(torch, item["candidate"], _COMPARED)
         missing = [name for name in _COMPARED if name in original and name not in candidate]
+        flaw = flaw or _not_run(candidate)
         if flaw or missing:
             finding = Finding(unjudged=flaw or f"the candidate's run {missing[0]} did not end")
         else:
@@ -93,6 +94,8 @@ def _flaw(original: dict[str, Run]) -> str:
     runs = [original[name] for name in ("first", "again") if name in original]
     if len(runs) < 2:
         return "the original did not end"
+    if why := _not_run(original):
+        return why
     if (runs[0].raised or "").startswith(outputs.NOT_REBUILT):
         return f"{(runs[0].raised or '').partition(': ')[2]} cannot be rebuilt"
     if len({run.raised is None for run in runs}) > 1:
@@ -100,6 +103,11 @@ def _flaw(original: dict[str, Run]) -> str:
     if len({(run.structure, *(o.shape for o in run.outputs)) for run in runs}) > 1:
         return "the original does not return the same form twice"
     return ""
+
+
+def _not_run(runs: dict[str, Run]) -> str:
+    raised = [run.raised or "" for run in runs.values()]
+    return next((why.partition(": ")[2] for why in raised if why.startswith(outputs.NOT_RUN)), "")
 
 
 def _runs(torch: Any, folder: str | None, names: tuple[str, ...]) -> dict[str, Run]:

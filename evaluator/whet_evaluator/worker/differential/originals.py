@@ -49,7 +49,7 @@ class Originals:
         return self.means.bank.place(self.basis + reference, case)
 
     async def _run(self, lacking: list[Case], budget_s: float) -> None:
-        small = [c for c in lacking if c["elements"] <= _WIDE_ELEMENTS]
+        small = [c for c in lacking if c["elements"] <= _WIDE_ELEMENTS and not c.get("dry")]
         ran = False
         try:
             faults, faults_of_wide = await asyncio.gather(

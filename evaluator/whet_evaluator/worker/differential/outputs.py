@@ -17,6 +17,8 @@ from typing import Any
 MAX_RUN_BYTES = 256 << 20
 _MAX_MESSAGE = 300
 NOT_REBUILT = "UnreplayableError"
+NOT_RUN = "NotRun"
+"""What `Run.raised` begins with where the case says nothing of the version."""
 """Begins what a run "raised" whose inputs could not be made."""
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import os
 import re
 import time
@@ -27,10 +28,11 @@ from typing import Any
 from .. import importing, interpret, launchers, overlay
 from ..proof import Proof
 from ..record import Recorder
-from . import outputs, tuners
+from . import inputs, outputs, tuners
 from .aftermath import overwritten
 from .bounds import Bounds
 from .cases import PROVEN
+from .dry import Dry
 from .execution import Execution, Made, Prepared
 from .poison import Poison
 from .races import Races
@@ -69,9 +71,11 @@ class Producer:
     def __init__(self, job: dict[str, Any]) -> None:
         overlay.install(job)
         self._interpreted = job["mode"] == "interpret"
+        self._dry = Dry()
         if self._interpreted:
             tuners.install()
             interpret.install(job)
+            self._dry.install(importlib.import_module("triton.runtime.interpreter"))
         else:
             tuners.install()
         import torch
@@ -85,6 +89,7 @@ class Producer:
         self._proof = Proof(torch, job["unit_file"])
         self._proof.install(_launchable(interpreted=self._interpreted))
         self._races, self._bounds = Races(lambda: self._recorder.launching), Bounds()
+        self._dry_runs: dict[str, outputs.Run] = {}
         if self._interpreted:
             from triton.runtime import interpreter
 
@@ -106,6 +111,9 @@ class Producer:
         tuners.turn(int(case.get("turn", 0)))
         for name in item["runs"]:
             self._poison.begin(None)
+            if case.get("dry"):
+                self.n_bytes += outputs.write(folder, name, self._dry_run(case))
+                continue
             try:
                 prepared = self._prepared(name, case, kept)
             except Exception as error:
@@ -126,6 +134,15 @@ class Producer:
         if name == "ulp":
             prepared.nudge()
         return prepared
+
+    def _dry_run(self, case: dict[str, Any]) -> outputs.Run:
+        """Each run of a dry case is the first one: nothing about it is drawn."""
+        if self._dry_runs.get(case["id"]) is None:
+            made = inputs.build(case, self._device, filled=False)
+            self._bounds.begin(made.extents(), self._poison.extents)
+            raised = self._dry.call(lambda: self._function("first", case), made)
+            self._dry_runs[case["id"]] = outputs.Run(raised=raised, strayed=self._bounds.end())
+        return self._dry_runs[case["id"]]
 
     @property
     def _device(self) -> str:

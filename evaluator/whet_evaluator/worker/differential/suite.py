@@ -17,9 +17,9 @@ from ..protocol import DIFFERENTIAL_S, Evaluate
 from ..records import Differential, WorkerVerdict
 from ..stage_ends import Answered, OutOfTime, StageEnd
 from ..workspace import WorkspaceError
-from . import bank, cases, minimise, said
+from . import bank, cases, huge, minimise, said
 from .cases import PROVEN
-from .children import MAX_DEATHS, Children
+from .children import MAX_DEATHS, MIN_CASES, Children
 from .means import Means
 from .originals import RUNS_OF_RECORDED, Originals
 
@@ -82,6 +82,8 @@ class Suite:
             calls, launches, seed=self.seed, blocks=blocks, literals=literals,
             words=cases.words_of(self._request.unit.text),
         )  # fmt: skip
+        if self._means.mode == "interpret":
+            made[MIN_CASES:MIN_CASES] = huge.cases(calls, blocks, self.seed)
         left_out = len(made) - self._means.max_cases
         if left_out > 0:
             self.not_covered.append(f"{left_out} more cases: beyond `limits.differential_cases`")
