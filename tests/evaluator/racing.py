@@ -11,7 +11,6 @@ import triton.language as tl
 from whet_evaluator.worker.differential.races import Races
 
 N = 64
-LOCKED, LAST = 8, 9
 
 
 @triton.jit
@@ -56,6 +55,79 @@ def added_under_a_lock(x, out, lock, n: tl.constexpr):
         pass
     tl.store(out + at, tl.load(out + at) + tl.load(x + at))
     tl.atomic_xchg(lock, 0)
+
+
+@triton.jit
+def added_under_a_lock_tried_once(x, out, lock, n: tl.constexpr):
+    at = tl.arange(0, n)
+    tl.atomic_cas(lock, 0, 1)
+    tl.store(out + at, tl.load(out + at) + tl.load(x + at))
+    tl.atomic_xchg(lock, 0)
+
+
+@triton.jit
+def handed_on_behind_a_flag(x, out, lock, n: tl.constexpr):
+    pid, at = tl.program_id(0), tl.arange(0, n)
+    total = tl.load(x + pid * n + at)
+    if pid > 0:
+        while tl.atomic_add(lock + pid - 1, 0) == 0:
+            pass
+        total += tl.load(out + (pid - 1) * n + at)
+    tl.store(out + pid * n + at, total)
+    tl.atomic_xchg(lock + pid, 1)
+
+
+@triton.jit
+def handed_on_behind_a_swapped_flag(x, out, lock, n: tl.constexpr):
+    pid, at = tl.program_id(0), tl.arange(0, n)
+    total = tl.load(x + pid * n + at)
+    if pid > 0:
+        while tl.atomic_cas(lock + pid - 1, 1, 1) == 0:
+            pass
+        total += tl.load(out + (pid - 1) * n + at)
+    tl.store(out + pid * n + at, total)
+    tl.atomic_cas(lock + pid, 0, 1)
+
+
+@triton.jit
+def handed_on_behind_a_flag_read_once(x, out, lock, n: tl.constexpr):
+    pid, at = tl.program_id(0), tl.arange(0, n)
+    total = tl.load(x + pid * n + at)
+    if pid > 0:
+        tl.atomic_add(lock + pid - 1, 0)
+        total += tl.load(out + (pid - 1) * n + at)
+    tl.store(out + pid * n + at, total)
+    tl.atomic_xchg(lock + pid, 1)
+
+
+@triton.jit
+def summed_by_swaps(x, out, lock, n: tl.constexpr):
+    """The second program takes back what the first added, so the third meets its sum again."""
+    more = tl.where(tl.program_id(0) == 1, -1, 1)
+    seen = 0
+    held = tl.atomic_cas(lock, seen, seen + more)
+    while held != seen:
+        seen = held
+        held = tl.atomic_cas(lock, seen, seen + more)
+
+
+@triton.jit
+def done_by_the_first_to_come(x, out, lock, n: tl.constexpr):
+    at = tl.arange(0, n)
+    for row in range(4):
+        if tl.atomic_cas(lock + row, 0, tl.program_id(0) + 1) == 0:
+            tl.store(out + row * n + at, tl.load(x + row * n + at) + 1)
+
+
+@triton.jit
+def read_by_the_last_atomically(x, out, lock, n: tl.constexpr):
+    pid = tl.program_id(0)
+    tl.atomic_add(out + pid, tl.load(x + pid), sem="relaxed")
+    if tl.atomic_add(lock, 1) == tl.num_programs(0) - 1:
+        total = 0.0
+        for k in range(4):
+            total += tl.atomic_add(out + k, 0.0)
+        tl.store(out + n, total)
 
 
 @triton.jit
@@ -107,9 +179,26 @@ def masked_apart(x, out, lock, n: tl.constexpr):
 
 KERNELS = (
     own_slots, same_slot_same_value, same_slot_other_value, added_by_atomics, added_without,
-    zeroed_by_the_first, added_under_a_lock, summed_by_the_last, summed_and_reset_by_the_last,
+    zeroed_by_the_first, added_under_a_lock, added_under_a_lock_tried_once,
+    handed_on_behind_a_flag, handed_on_behind_a_swapped_flag, handed_on_behind_a_flag_read_once,
+    summed_by_swaps, done_by_the_first_to_come, read_by_the_last_atomically,
+    summed_by_the_last, summed_and_reset_by_the_last,
     summed_after_a_relaxed_count, added_within_the_block, shifted_in_place, masked_apart,
 )  # fmt: skip
+
+MADE = {
+    "added_under_a_lock": lambda x, out, lock: (out[:N], 4 * x[:N]),
+    "handed_on_behind_a_flag": lambda x, out, lock: (out[3 * N :], _rows(x).sum(0)),
+    "handed_on_behind_a_swapped_flag": lambda x, out, lock: (out[3 * N :], _rows(x).sum(0)),
+    "summed_by_swaps": lambda x, out, lock: (lock[0], torch.tensor(2, dtype=torch.int32)),
+    "done_by_the_first_to_come": lambda x, out, lock: (_rows(out), _rows(x) + 1),
+    "read_by_the_last_atomically": lambda x, out, lock: (out[N], x[:4].sum()),
+}
+"""By kernel, what four programs made and what they should have."""
+
+
+def _rows(flat: torch.Tensor) -> torch.Tensor:
+    return flat[: 4 * N].reshape(4, N)
 
 
 def main() -> None:
@@ -123,9 +212,12 @@ def main() -> None:
         name[0] = kernel.fn.__name__
         for turn, programs in enumerate((4, 1)):
             x, out = torch.randn(4 * N + 1), torch.zeros(4 * N)
+            lock = torch.zeros(4, dtype=torch.int32)
             races.begin()
-            kernel[(programs,)](x, out, torch.zeros(1, dtype=torch.int32), N)
+            kernel[(programs,)](x, out, lock, N)
             said[f"{name[0]} {programs}"] = races.end()
+            if programs == 4 and name[0] in MADE:
+                said[f"{name[0]} made"] = torch.allclose(*MADE[name[0]](x, out, lock), atol=1e-5)
             assert turn == 0 or not said[f"{name[0]} {programs}"], "one program races with nobody"
     print(json.dumps(said))
 

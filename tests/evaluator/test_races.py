@@ -16,24 +16,40 @@ RACES = {
     "zeroed_by_the_first": "program 0 writes an element that program 1 updates",
     "summed_after_a_relaxed_count": "program 0 writes an element that program 3 reads",
     "added_within_the_block": "program 0 writes an element that program 1 writes",
+    "added_under_a_lock_tried_once": "program 0 writes an element that program 1 reads",
+    "handed_on_behind_a_flag_read_once": "program 0 writes an element that program 1 reads",
     "shifted_in_place": "program 1 writes an element that program 0 reads",
 }
 HONEST = (
     "own_slots", "same_slot_same_value", "added_by_atomics", "added_under_a_lock",
+    "handed_on_behind_a_flag", "handed_on_behind_a_swapped_flag", "summed_by_swaps",
+    "done_by_the_first_to_come", "read_by_the_last_atomically",
     "summed_by_the_last", "summed_and_reset_by_the_last", "masked_apart",
 )  # fmt: skip
 
 
+WATCHED = (
+    "added_under_a_lock", "handed_on_behind_a_flag", "handed_on_behind_a_swapped_flag",
+    "summed_by_swaps", "done_by_the_first_to_come", "read_by_the_last_atomically",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def said():
-    """By kernel, what was said of it with four programs."""
+def answers():
     ran = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("racing.py"))],
         env={**os.environ, "TRITON_INTERPRET": "1"}, stdout=subprocess.PIPE, check=True,
+        timeout=300,
     )  # fmt: skip
+    return json.loads(ran.stdout)
+
+
+@pytest.fixture(scope="module")
+def said(answers):
+    """By kernel, what was said of it with four programs."""
     return {
         name.removesuffix(" 4"): sentence
-        for name, sentence in json.loads(ran.stdout).items()
+        for name, sentence in answers.items()
         if name.endswith(" 4")
     }
 
@@ -47,6 +63,11 @@ def test_a_race_is_named(said, kernel):
 @pytest.mark.parametrize("kernel", HONEST)
 def test_what_atomics_order_or_equal_values_allow_is_no_race(said, kernel):
     assert said[kernel] == ""
+
+
+@pytest.mark.parametrize("kernel", WATCHED)
+def test_a_kernel_shown_contention_makes_what_it_should(answers, kernel):
+    assert answers[f"{kernel} made"]
 
 
 def test_every_kernel_is_asked_for(said):

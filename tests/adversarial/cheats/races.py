@@ -36,7 +36,6 @@ CHEATS = (
     Cheat(
         trick=_ROW,
         name="a lock that is tried once and not waited for",
-        gap="on the interpreter every lock is free",
         unit="total",
         where="differ",
         found=("Differs",),
@@ -80,7 +79,6 @@ CHEATS = (
     Cheat(
         trick=_ROW,
         name="a flag is read once and not waited for",
-        gap="on the interpreter every flag is up",
         unit="total",
         where="differ",
         found=("Differs",),

@@ -9,8 +9,9 @@ orders the two. What is no race:
 - the earlier program released an atomic afterwards and the later one acquired one before:
   a lock, or a counter by which the last program knows that the others are done. Relaxed
   atomics order nothing else, and one of a block's own scope is no atomic to other programs.
-  Which address the atomics name is not asked, nor whether a lock was waited for, so this
-  errs towards silence.
+  A lock that was held and a flag that was not up yet are not acquired: `contention` shows
+  both once, so only a program that waits for them comes after what they guard. Which
+  address the atomics name is not asked, so this errs towards silence.
 """
 
 from __future__ import annotations
@@ -19,13 +20,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .contention import Contention, Met
+
 READ, WRITE, ATOMIC = 0, 1, 2
 _ALONE = 3
 """An atomic of a block's own scope: a write that no other program's value equals."""
 MAX_ACCESSES = 1 << 22
 """Elements noted per launch: 100 MB. Of a larger launch nothing is said."""
 _MAX_SUSPECTS = 1000
-_ATOMIC = ("create_atomic_cas", "create_atomic_load", "create_atomic_store", "create_atomic_poll")
+_ATOMICS: dict[str, tuple[Callable[..., Met], int, int | None]] = {
+    "create_atomic_cas": (Contention.compare_and_swap, 0, None),
+    "create_atomic_rmw": (Contention.update, 1, 3),
+    "create_atomic_load": (Contention.load, 0, 1),
+    "create_atomic_store": (Contention.store, 0, 2),
+    "create_atomic_poll": (Contention.wait, 0, None),
+}
+"""How each is carried out, and where pointers and mask are among its arguments."""
 
 
 @dataclass
@@ -42,6 +52,21 @@ class _Launch:
     values: list[Any] = field(default_factory=list)
     operations: list[tuple[int, int, int, int]] = field(default_factory=list)
     """`(program, kind, acquired before it, released before it)`, beside `addresses`."""
+    contention: Contention = field(default_factory=Contention)
+
+    def knows(self, address: int) -> bool:
+        """Whether the program that runs can tell an earlier moment of `address` from now: by
+        what it acquired or, where not too much was noted to say, by its own access."""
+        if self.n_acquired[-1] or self.n_accesses > MAX_ACCESSES:
+            return True
+        for (program, kind, *_), touched in zip(
+            reversed(self.operations), reversed(self.addresses)
+        ):
+            if program != self.program:
+                return False
+            if kind != READ and (touched == address).any():
+                return True
+        return False
 
 
 class Races:
@@ -63,9 +88,8 @@ class Races:
         self._before(builder, "set_grid_idx", self._begin_program)
         self._before(builder, "create_masked_load", self._load)
         self._before(builder, "create_masked_store", self._store)
-        self._before(builder, "create_atomic_rmw", self._atomic)
-        for name in _ATOMIC:
-            self._before(builder, name, self._atomic_at)
+        for name in _ATOMICS:
+            self._around(builder, name)
 
     def begin(self) -> None:
         self._watching, self._launch, self._found = True, None, ""
@@ -77,19 +101,35 @@ class Races:
         return self._found
 
     def _before(self, builder: Any, name: str, note: Callable[..., None]) -> None:
+        original, races = getattr(builder, name), self
+
+        def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if races._watching:
+                note(*args, **kwargs)
+            return original(self, *args, **kwargs)
+
+        setattr(builder, name, wrapped)
+
+    def _around(self, builder: Any, name: str) -> None:
+        """An atomic is noted after it ran: only then is known whether it acquired."""
         original, races = getattr(builder, name, None), self
         if original is None:  # atomic loads and stores are younger than Triton 3.6
             return
+        carry_out, ptrs_at, mask_at = _ATOMICS[name]
 
-        def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if not races._watching:
-                return original(self, *args, **kwargs)
-            note(*args, **kwargs)
-            races._watching = name not in _ATOMIC  # some are made of plain loads and stores
+        def wrapped(self: Any, *args: Any) -> Any:
+            launch = races._launch
+            if not races._watching or launch is None:
+                return original(self, *args)
+            races._watching = False  # some are made of plain loads and stores
             try:
-                return original(self, *args, **kwargs)
+                met = carry_out(launch.contention, self, original, launch.knows, *args)
             finally:
                 races._watching = True
+            races._note_atomic(
+                args[ptrs_at], None if mask_at is None else args[mask_at], args[-2:], met
+            )
+            return met.answer
 
         setattr(builder, name, wrapped)
 
@@ -112,20 +152,14 @@ class Races:
     def _store(self, ptrs: Any, value: Any, mask: Any, *_: Any, **__: Any) -> None:
         self._note(WRITE, ptrs, mask, value)
 
-    def _atomic(self, op: Any, ptrs: Any, value: Any, mask: Any, *order: Any) -> None:
-        self._note_atomic(ptrs, mask, order)
-
-    def _atomic_at(self, ptrs: Any, *more: Any) -> None:
-        self._note_atomic(ptrs, None, more[-2:])
-
-    def _note_atomic(self, ptrs: Any, mask: Any, order: tuple[Any, ...]) -> None:
+    def _note_atomic(self, ptrs: Any, mask: Any, order: tuple[Any, ...], met: Met) -> None:
         """`order` is the operation's semantics and scope."""
         said = " ".join(str(one).upper() for one in order)
         is_own = said.endswith("CTA")
         self._note(_ALONE if is_own else ATOMIC, ptrs, mask, None)
         if self._launch is not None and not is_own:
-            self._launch.n_acquired[-1] += "ACQUIRE" in said
-            self._launch.n_released[-1] += "RELEASE" in said
+            self._launch.n_acquired[-1] += met.acquires and "ACQUIRE" in said
+            self._launch.n_released[-1] += met.releases and "RELEASE" in said
 
     def _note(self, kind: int, ptrs: Any, mask: Any, value: Any) -> None:
         import numpy as np
