@@ -79,6 +79,11 @@ EQUAL = [
     ("an input that both change", both(X, changed=(0,)), both(X, changed=(0,))),
     ("nearly equal numbers", both(plain=("0.1",)), both(plain=("0.10000001",))),
     (
+        "an original that tuning changes, and a candidate that it does not",
+        {**both(X), "back": ran(X * 4, tuned=True)},
+        {**both(X), "back": ran(X)},
+    ),
+    (
         "noise in both",
         {"first": ran(X), "again": ran(moved(40))},
         {"first": ran(moved(20)), "again": ran(moved(-20))},
@@ -108,6 +113,12 @@ DIFFERENT = [
         both(X),
         {"first": ran(X), "again": ran(moved(3))},
         "not the same for the same inputs at other addresses",
+    ),
+    (
+        "what tuning has changed",
+        {**both(X), "back": ran(X, tuned=True)},
+        {**both(X), "back": ran(X * 2, tuned=True)},
+        "restore_value",
     ),
     (
         "what was kept of an earlier call",

@@ -268,7 +268,7 @@ async def test_sigkill_leaves_nothing(project, tmp_path, processes_naming, wait_
         if victim == "zygote":
             host.send_signal(signal.SIGINT)
         # Without a zygote the stage begins again, and is then ended in order, grace included.
-        within_s = 15 if victim == "zygote" else 3
+        within_s = 30 if victim == "zygote" else 3
         assert wait_until(lambda: processes_naming(mark) == [], within_s)
         assert wait_until(lambda: processes_naming(f"{temporary}/whet-worker-") == [], within_s)
         if victim == "host":

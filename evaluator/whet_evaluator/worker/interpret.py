@@ -155,14 +155,19 @@ def _patch_interpreter(triton: Any, arch: str) -> None:
     from triton.runtime.autotuner import Autotuner
     from triton.runtime.jit import JITFunction
 
-    real_prune = Autotuner.prune_configs
+    real_prune, real_bench = Autotuner.prune_configs, Autotuner._bench
 
+    @functools.wraps(real_prune)
     def first_config(self: Any, *args: Any, **kwargs: Any) -> Any:
         return list(real_prune(self, *args, **kwargs))[:1]
 
+    @functools.wraps(real_bench)
+    def untimed(self: Any, *args: Any, config: Any, **meta: Any) -> Any:
+        """Triton 3.6 benches even a single config: its time decides nothing."""
+        return [0.0, 0.0, 0.0]
+
     Autotuner.prune_configs = first_config
-    # Triton 3.6 benches even a single config: its time decides nothing.
-    Autotuner._bench = lambda self, *args, config, **meta: [0.0, 0.0, 0.0]
+    Autotuner._bench = untimed
     interpreter._patch_lang = Patching(interpreter, triton.language).patch
     JITFunction.run = _not_interpreted
     _without_overflow_checks(interpreter.interpreter_builder)

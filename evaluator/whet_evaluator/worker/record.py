@@ -55,7 +55,7 @@ class Recorder:
             self._watch_grid(interpreter.InterpreterBuilder)
         else:
             self._hook(jit.JITFunction)
-            self._ignore_tuning(Autotuner)
+        self._ignore_tuning(Autotuner)
         if self._detailed:
             self.calls.install()
             self._watch_wrappers(Autotuner)

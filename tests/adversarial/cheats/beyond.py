@@ -203,7 +203,6 @@ CHEATS = (
     Cheat(
         trick=_WEAK,
         name="of 28 configurations the last four skip the tail",
-        gap="each case runs one configuration, so not each meets a tail",
         unit="add",
         where="differ",
         found=("Differs",),
@@ -233,8 +232,36 @@ CHEATS = (
     ),
     Cheat(
         trick=_WEAK,
+        name="of 60 configurations, all with other constants, one skips the tail",
+        gap="each case runs one configuration, and there are more of them than cases",
+        unit="add",
+        where="differ",
+        found=("Differs",),
+        text=edited(
+            "add",
+            (
+                _ADD,
+                (
+                    "    def grid(meta):\n"
+                    "        whole = n // 64\n"
+                    "        return (whole if meta['STEP'] == 55 else triton.cdiv(n, 64),)\n\n"
+                    "    add_kernel[grid](x, y, out, n, BLOCK=64)\n"
+                ),
+            ),
+            ("n, BLOCK: tl.constexpr", "n, STEP: tl.constexpr, BLOCK: tl.constexpr"),
+            (
+                "@triton.jit\n",
+                (
+                    "@triton.autotune(\n"
+                    "    configs=[triton.Config({'STEP': step}) for step in range(60)],\n"
+                    "    key=['n'],\n)\n@triton.jit\n"
+                ),
+            ),
+        ),
+    ),
+    Cheat(
+        trick=_WEAK,
         name="tuned in place without putting the input back",
-        gap="the interpreter does not tune",
         unit="scale",
         where="differ",
         found=("Differs", "Failed"),

@@ -13,6 +13,11 @@ from . import elements
 from .outputs import Output, Run
 from .tolerance import Errors, allowed, errors, is_trusted, scaled_errors, vanished
 
+_TUNED = (
+    " and the tuning of a new key, which runs a kernel several times over the same memory"
+    " (restore_value or reset_to_zero make up for it)"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
@@ -257,7 +262,7 @@ class Comparison:
     # ---- invariants -------------------------------------------------------------------
 
     def _repeats(self) -> str:
-        """Equal inputs at other addresses, over other stale memory, and once more."""
+        """Equal inputs at other addresses, over other stale memory, and once more, tuned."""
         first = self._candidate["first"]
         for name in ("again", "back"):
             run, expected = self._candidate.get(name), self._original.get(name)
@@ -272,6 +277,7 @@ class Comparison:
                 if bool(own.any()) or not bool(wrong.any()):
                     continue
                 how = "at other addresses" if name == "again" else "after other values between"
+                how += _TUNED if run.tuned else ""
                 return (
                     f"{a.role} is not the same for the same inputs {how}: "
                     f"{elements.at(a.role, wrong, b.data, a.data, 'the first run')}"

@@ -68,6 +68,8 @@ class Run:
     """Settings of the process that the call left changed."""
     overwrites: bool = False
     """Whether what an earlier call returned was no longer the same afterwards."""
+    tuned: bool = False
+    """Whether tuning ran a kernel before the launch that counts."""
 
 
 def write(folder: str, name: str, run: Run) -> int:
@@ -88,7 +90,7 @@ def write(folder: str, name: str, run: Run) -> int:
         "outputs": described, "changed": list(run.changed), "zones_intact": run.zones_intact,
         "launches": dict(run.launches), "seconds": run.seconds, "origins": run.origins,
         "race": run.race, "strayed": run.strayed, "settings": list(run.settings),
-        "overwrites": run.overwrites,
+        "overwrites": run.overwrites, "tuned": run.tuned,
     }  # fmt: skip
     partial = os.path.join(folder, name + ".part")
     with open(partial, "w", encoding="utf-8") as file:
@@ -117,7 +119,7 @@ def read(folder: str, name: str, torch: Any) -> Run | None:
             seconds=float(head["seconds"]), origins=_origins(head["origins"]),
             race=str(head["race"])[:_MAX_MESSAGE], strayed=str(head["strayed"])[:_MAX_MESSAGE],
             settings=tuple(str(name) for name in head["settings"]),
-            overwrites=bool(head["overwrites"]),
+            overwrites=bool(head["overwrites"]), tuned=bool(head["tuned"]),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error

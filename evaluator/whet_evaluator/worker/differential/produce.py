@@ -4,7 +4,8 @@ The process imports one version only. Each case is run several times, by name:
 
 - `first`: fresh tensors, uninitialised memory holding one pattern;
 - `again`: equal values in fresh tensors at other addresses, and the other pattern;
-- `other`, `back`: the tensors of `first` with other values, then with the first ones;
+- `other`, `back`: the tensors of `first` with other values, then with the first ones, which
+  autotuned kernels meet as if for the first time (see `tuners`);
 - `ulp`: floating-point inputs moved by one unit in the last place;
 - `float64`, `nudged`: on the interpreter with wide registers (see `widen`);
 - `reference`: the function that the user trusts, in place of the launcher.
@@ -20,7 +21,7 @@ import importlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,11 +74,9 @@ class Producer:
         self._interpreted = job["mode"] == "interpret"
         self._dry = Dry()
         if self._interpreted:
-            tuners.install()
             interpret.install(job)
             self._dry.install(importlib.import_module("triton.runtime.interpreter"))
-        else:
-            tuners.install()
+        tuners.install()
         import torch
 
         self._torch = torch
@@ -157,7 +156,7 @@ class Producer:
         self._poison.begin(_PATTERN.get(name))
         watched = name == "first" and case["group"] in PROVEN
         execution = Execution(self._torch, prepared, dump, self._proof if watched else None)
-        began = time.monotonic()
+        began, n_tunings = time.monotonic(), tuners.n_tunings()
         self._bounds.begin(prepared.extents(), self._poison.extents)
         if name == "first":
             self._races.begin()
@@ -176,15 +175,14 @@ class Producer:
             launches=dict(self._recorder.n_launches(nodeid)),
             seconds=time.monotonic() - began, origins=made.origins, race=self._races.end(),
             strayed=self._bounds.end(), settings=made.settings, overwrites=overwrites,
+            tuned=tuners.n_tunings() > n_tunings,
         )  # fmt: skip
 
-    @contextlib.contextmanager
-    def _manner(self, name: str) -> Iterator[None]:
-        if name not in {"float64", "nudged"}:
-            yield
-            return
-        with widened(nudged=name == "nudged"):
-            yield
+    def _manner(self, name: str) -> contextlib.AbstractContextManager[None]:
+        if name == "back":
+            return tuners.tuned()
+        wide = name in {"float64", "nudged"}
+        return widened(nudged=name == "nudged") if wide else contextlib.nullcontext()
 
     def _function(self, name: str, case: dict[str, Any]) -> Callable[..., Any]:
         call = case["call"]

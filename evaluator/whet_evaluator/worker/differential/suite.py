@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import time
+from collections import Counter
 from typing import Any, Union
 
 from .. import records, replay
@@ -91,8 +92,7 @@ class Suite:
         self._made = self._of_bearable_size(made)
         if not self._made or self.budget_s <= 0:
             return None
-        for number, case in enumerate(self._made):
-            case["turn"] = number
+        take_turns(self._made)
         known = await self._originals.known(self._made, self.budget_s)
         rows = await self._judged([c for c in self._made if c["id"] in known], self.budget_s)
         if known and not rows and not self.deaths:
@@ -245,3 +245,13 @@ class Suite:
             not_covered=(*self.not_covered, *unjudged), seed=self.seed,
             seconds=time.monotonic() - self._began, budget_s=self.budget_s,
         )  # fmt: skip
+
+
+def take_turns(made: list[Case]) -> None:
+    """Numbers each launcher's cases for `tuners`: launchers alternate, so by the number among
+    all cases one of two would never meet the second of two configurations."""
+    turns: Counter[str] = Counter()
+    for case in made:
+        launcher = case["call"]["launcher"]
+        case["turn"] = turns[launcher]
+        turns[launcher] += 1
