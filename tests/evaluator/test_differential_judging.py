@@ -111,7 +111,7 @@ DIFFERENT = [
     (
         "what differs each time",
         both(X),
-        {"first": ran(X), "again": ran(moved(3))},
+        {"first": ran(X), "again": ran(X * 1.001)},
         "not the same for the same inputs at other addresses",
     ),
     (
@@ -292,3 +292,17 @@ def test_what_the_original_has_wrong_itself_may_vanish(tmp_path):
     cleared = torch.where(true < 1e-7, torch.zeros(()), true)
     row = judged(tmp_path, both(original), both(cleared), {"float64": ran(true.double())})
     assert row["sentence"] == ""
+
+
+def test_bits_that_differ_by_roundings_are_listed_and_more_is_rejected(tmp_path):
+    """A sum by atomics is not the same twice; an expert may take that, and must be told."""
+    true, half = values(), values() * (1 + 2.0**-23)
+    candidate = {"first": ran(true), "again": ran(half)}
+    row = judged(tmp_path / "noise", both(true), candidate)
+    assert "is not the same for the same inputs" in row["sentence"]
+    assert not row["hard"]
+    off = true.clone()
+    off[3, 5] += 0.01
+    row = judged(tmp_path / "race", both(true), {"first": ran(true), "again": ran(off)})
+    assert "is not the same for the same inputs" in row["sentence"]
+    assert row["hard"]

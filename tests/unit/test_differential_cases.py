@@ -480,3 +480,10 @@ def test_the_arguments_of_a_direct_launch_have_no_other_form():
 def test_each_factor_is_tried_at_zero_once():
     recorded = call(tensor([6]), {"float": "0.5"}, {"float": "0.0"}, names=["x", "scale", "shift"])
     assert [change for change, _ in forms.zeros(recorded)] == ["scale 0.5 -> 0.0"]
+
+
+def test_indices_do_not_grow_with_the_length_of_their_own_tensor():
+    """Four rows are looked up in a table of five: how many are looked up moves no row."""
+    recorded = call(tensor([4], dtype="int64", values=[1, 0, 3, 0]), tensor([5, 64], storage=1))
+    made = resized([recorded], 4, 192)
+    assert max(made["args"][0]["tensor"]["values"]) <= 4

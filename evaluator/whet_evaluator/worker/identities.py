@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from typing import Any
 
 Identities = dict[str, object]
@@ -32,6 +33,7 @@ WATCHED: dict[str, tuple[str, ...]] = {
         "cuda.CUDAGraph", "cuda.CUDAGraph.replay", "cuda.graph", "cuda._sleep",
         "cuda.get_device_properties", "nn.functional.softmax", "autograd.grad",
     ),
+    "torch._compile": ("_disable_dynamo",),
     "torch.testing": ("assert_close", "assert_allclose"),
     "torch.testing._comparison": (
         "assert_close", "originate_pairs", "not_close_error_metas",
@@ -88,8 +90,24 @@ def taken(*, ours: bool) -> Identities:
 def changed(before: Identities, after: Identities) -> list[str]:
     """Names that now stand for something else. One that appeared counts only where that is
     an operator of torch's own with a new implementation: modules are imported all the time."""
-    exchanged = [name for name, value in before.items() if after.get(name) is not value]
+    exchanged = [
+        name for name, value in before.items()
+        if after.get(name) is not value and not _wrapped_by_torch(value, after.get(name))
+    ]  # fmt: skip
     return exchanged + [n for n in after if n not in before and n.startswith(_OPERATOR)]
+
+
+def _wrapped_by_torch(old: Any, new: Any) -> bool:
+    """As it is imported, `torch._dynamo` wraps `torch.manual_seed`: told by the wrapper's code,
+    which is torch's own, and by what it encloses. That whoever makes such wrappers was not
+    exchanged is watched like all else."""
+    make = getattr(sys.modules.get("torch._compile"), "_disable_dynamo", None)
+    if type(new) is not types.FunctionType or type(make) is not types.FunctionType:
+        return False
+    if not any(new.__code__ is code for code in make.__code__.co_consts):
+        return False
+    enclosed = dict(zip(new.__code__.co_freevars, new.__closure__ or ()))
+    return "fn" in enclosed and enclosed["fn"].cell_contents is old
 
 
 def _note(found: Identities, name: str, holder: Any, dotted: str) -> None:

@@ -73,7 +73,8 @@ class Children:
 
 
 def _must(case: Case) -> bool:
-    return bool(case["turn"] < MIN_CASES or case["id"].startswith(minimise.PREFIX))
+    first = case["turn"] < MIN_CASES or case["id"].startswith(minimise.PREFIX)
+    return bool(first or case.get("dry"))
 
 
 def _harvest(folder: str, items: list[Case], keep: Callable[[Case, str], None]) -> int | None:

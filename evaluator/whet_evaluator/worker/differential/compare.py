@@ -37,6 +37,8 @@ class Finding:
     candidate_error: float | None = None
     unjudged: str = ""
     """Why no verdict is possible: the case says nothing about the candidate."""
+    is_noise: bool = False
+    """The sentence is about bits alone: each run's values are as near as they must be."""
     oracles: set[str] = field(default_factory=set)
 
     def note(self, original: Errors, candidate: Errors) -> None:
@@ -222,7 +224,7 @@ class Comparison:
             return None, None, Errors()
         # The original's own error is in this truth too, so it counts once more.
         seen = noise.worse(moved)
-        return "original", first, Errors(1.5 * seen.typical + 1.0, 1.5 * seen.largest + 2.0)
+        return "original", first, Errors(1.5 * seen.typical + 3.0, 1.5 * seen.largest + 6.0)
 
     def _whole_numbers(self, got: Output, want: Output, again: Output, skip: Any) -> str:
         """Exact, but where the original's own rounding decides: noise, or its float64 run."""
@@ -276,6 +278,7 @@ class Comparison:
                 )
                 if bool(own.any()) or not bool(wrong.any()):
                     continue
+                self.finding.is_noise = self._is_noise(a, b)
                 how = "at other addresses" if name == "again" else "after other values between"
                 how += _TUNED if run.tuned else ""
                 return (
@@ -283,6 +286,18 @@ class Comparison:
                     f"{elements.at(a.role, wrong, b.data, a.data, 'the first run')}"
                 )
         return ""
+
+    def _is_noise(self, a: Output, b: Output) -> bool:
+        """Whether two runs differ by roundings alone, as floats do that atomics add up."""
+        torch, dtype = self._torch, a.data.dtype
+        if not dtype.is_floating_point:
+            return False
+        nowhere = torch.zeros(a.data.shape, dtype=torch.bool)
+        one, two = (elements.wide(torch, o.data, nowhere) for o in (a, b))
+        if bool(elements.special(torch, one, two).any()):
+            return False
+        limit = allowed(torch, Errors(), n_elements=max(1, a.data.numel()), dtype=dtype)
+        return errors(torch, two, one, dtype).within(limit)
 
     def _other_values(self) -> str:
         """The same tensors with new values: what was kept of the first call shows."""

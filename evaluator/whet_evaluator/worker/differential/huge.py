@@ -25,7 +25,8 @@ _SMALL = 4096
 
 
 def cases(calls: Sequence[Call], blocks: Sequence[int], seed: int) -> list[dict[str, Any]]:
-    """At most `MAX_CALLS`, as `cases.generate` makes them, and `dry`."""
+    """At most `MAX_CALLS`, as `cases.generate` makes them, and `dry`. To be run after all others:
+    a counter that a module keeps is wrong after a launch without its inner programs."""
     made: list[dict[str, Any]] = []
     for family in dimensions.families([grids.told(one) for one in calls]):
         found = _huge(family, blocks) if len(made) < MAX_CALLS else None

@@ -42,7 +42,7 @@ def adapt(
         new["values"] = _values(old, new, moved, still)
     elif "range" in old and old["dtype"] in _INDEX_TYPES:
         low, high = old["range"]
-        bound = _bound(high, moved, still) if low >= min(_PADDING) else None
+        bound = _bound(high, old["shape"], moved, still) if low >= min(_PADDING) else None
         if bound is not None:
             end = bound[1] - 1
             new["range"] = [min(low, end), max(_moved_index(high, *bound), min(high, end))]
@@ -126,7 +126,7 @@ def _values(
         if sorted(values) == list(range(len(values))):
             return _permutation(values, count)
     kept = _cropped(values, old["shape"], new["shape"])
-    bound = _bound(max(values), moved, still) if is_index(old) else None
+    bound = _bound(max(values), old["shape"], moved, still) if is_index(old) else None
     return kept if bound is None else [_moved_index(v, *bound) if v >= 0 else v for v in kept]
 
 
@@ -135,15 +135,20 @@ def _moved_index(index: int, old: int, new: int) -> int:
     return index % new if new <= old else index * (new - 1) // max(1, old - 1)
 
 
-def _bound(high: int, moved: Moved, still: Sequence[int]) -> tuple[int, int] | None:
+def _bound(
+    high: int, own: Sequence[int], moved: Moved, still: Sequence[int]
+) -> tuple[int, int] | None:
     """Old and new size of the dimension that indices up to `high` lead into, None if unmoved.
 
     It is the smallest that they would nearly fill; failing that, any that would hold them.
-    Where what stands `still` is smaller yet they do not grow, but shrink all the same.
+    Where what stands `still` is smaller yet they do not grow, but shrink all the same; nor do
+    they grow with a size of their `own` tensor where something still would hold them.
     """
     holding = sorted((old, new) for old, new in moved if old > high)
     filled = [(old, max(1, new)) for old, new in holding if 2 * (high + 1) > old]
-    if filled and not any(high < size < filled[0][0] for size in still):
+    if filled and not any(
+        high < size and (size < filled[0][0] or filled[0][0] in own) for size in still
+    ):
         return filled[0]
     if not holding:
         return None

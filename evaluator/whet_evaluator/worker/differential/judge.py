@@ -51,7 +51,7 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
     )
     return {
         "sentence": finding.sentence,
-        "hard": bool(item["hard"]) and sound and not finding.unjudged,
+        "hard": bool(item["hard"]) and sound and not finding.unjudged and not finding.is_noise,
         "oracle": next((name for name in _ORDER if name in finding.oracles), "original"),
         "original_error": _finite(finding.original_error),
         "candidate_error": _finite(finding.candidate_error),

@@ -58,8 +58,10 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     for number, item in enumerate(job["cases"]):
         spent = clock() - began > float(job["budget_s"])
         full = bool(number) and producer.n_bytes > int(job["max_bytes"])
-        if full or (spent and not item["must"]):
+        if full:
             break
+        if spent and not item["must"]:
+            continue
         job["progress"](item["case"]["name"], number, total)
         producer.produce(item, os.path.join(job["folder"], str(number)))
         done += 1

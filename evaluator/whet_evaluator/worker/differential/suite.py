@@ -83,12 +83,12 @@ class Suite:
             calls, launches, seed=self.seed, blocks=blocks, literals=literals,
             words=cases.words_of(self._request.unit.text),
         )  # fmt: skip
-        if self._means.mode == "interpret":
-            made[MIN_CASES:MIN_CASES] = huge.cases(calls, blocks, self.seed)
         left_out = len(made) - self._means.max_cases
         if left_out > 0:
             self.not_covered.append(f"{left_out} more cases: beyond `limits.differential_cases`")
             del made[self._means.max_cases :]
+        if made and self._means.mode == "interpret" and self._means.max_cases >= MIN_CASES:
+            made += huge.cases(calls, blocks, self.seed)
         self._made = self._of_bearable_size(made)
         if not self._made or self.budget_s <= 0:
             return None
