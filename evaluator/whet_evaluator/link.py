@@ -132,8 +132,8 @@ class Link:
     async def _greet(self) -> tuple[FrameReader, list[Any]]:
         assert self.process.stdin is not None
         with contextlib.suppress(ConnectionError):  # its exit says more than our broken pipe
+            # Not waited for: what talks before it listens would wait for us to read.
             self.process.stdin.write(targets.greeting())
-            await self.process.stdin.drain()
         seen = bytearray()
         while SENTINEL not in seen:
             data = await self._read()
