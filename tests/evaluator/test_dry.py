@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from whet_evaluator.worker.differential import huge
+from whet_evaluator.worker.differential import encoded, huge
 from whet_evaluator.worker.differential.outputs import NOT_RUN
 
 GIB = 1 << 30
@@ -50,9 +50,7 @@ def test_no_memory_is_used_for_what_is_not_touched(answer):
 
 
 def tensor(shape, *, storage=0, **more):
-    strides = [1] * len(shape)
-    for dim in reversed(range(len(shape) - 1)):
-        strides[dim] = strides[dim + 1] * shape[dim + 1]
+    strides = encoded.contiguous(shape)
     described = {
         "shape": shape, "strides": strides, "offset": 0, "storage": storage, "dtype": "float32",
         "requires_grad": False, "storage_bytes": 4 * shape[0] * strides[0], **more,

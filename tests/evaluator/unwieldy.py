@@ -9,7 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
-from whet_evaluator.worker.differential import huge, inputs
+from whet_evaluator.worker.differential import encoded, huge, inputs
 from whet_evaluator.worker.differential.bounds import Bounds
 from whet_evaluator.worker.differential.dry import Dry
 
@@ -77,7 +77,7 @@ LAUNCHERS = (
 
 
 def call(launcher, shape):
-    strides = [math.prod(shape[dim + 1 :]) for dim in range(len(shape))]
+    strides = encoded.contiguous(shape)
     described = {
         "shape": shape, "strides": strides, "offset": 0, "storage": 0, "dtype": "float32",
         "requires_grad": False, "storage_bytes": 4 * math.prod(shape),

@@ -449,10 +449,11 @@ def test_what_a_number_or_another_shape_may_depend_on_keeps_its_rank():
 
 
 def test_one_side_of_what_was_always_square_is_tried_alone():
-    made = forms_of(call(tensor([8, 8]), tensor([8, 8], storage=1), {"value": 3}))
-    assert [shapes(m) for m in made.values()] == [[[6, 8], [8, 8]], [[8, 6], [8, 8]]]
+    made = forms_of(call(tensor([8, 8]), tensor([5], storage=1), {"value": 3}))
+    assert [shapes(m) for m in made.values()] == [[[6, 8], [5]], [[8, 6], [5]]]
     assert all(map(encoded.is_contiguous, encoded.tensors(next(iter(made.values()))).values()))
     assert not forms_of(call(tensor([8, 4]), {"value": 3}), call(tensor([8, 6]), {"value": 3}))
+    assert not forms_of(call(tensor([8, 8]), tensor([8], storage=1), {"value": 3}))
 
 
 def test_an_operand_that_was_always_absent_is_given():

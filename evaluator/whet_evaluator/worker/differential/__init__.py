@@ -7,6 +7,8 @@ A *case* is JSON, pure data made from recorded calls, launches and a seed:
      "call": like one of `calls.CallRecorder.json()`, "elements": int,
      "values": {"<storage number>": "normal" | "large" | "denormal" | ...}, "seed": int}
 
+and `"dry": True` where it is launched on memory that is never filled (`huge`, `dry`).
+
 A call is `{launcher, args, kwargs, names}`; `module`, `factory`, `grid`, `grad` and
 `backward` where they apply (see `launchers`). With `grid` a kernel is launched directly.
 

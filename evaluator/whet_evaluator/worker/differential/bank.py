@@ -48,7 +48,7 @@ class Bank:
 
     def place(self, basis: str, case: dict[str, Any]) -> str:
         """The folder of a case; `basis` names unit, project and mode. It may not exist yet."""
-        told = {key: value for key, value in case.items() if key not in {"id", "turn"}}
+        told = {key: value for key, value in case.items() if key not in {"id", "turn", "number"}}
         text = json.dumps([basis, told], sort_keys=True)
         return os.path.join(self._folder, hashlib.sha256(text.encode()).hexdigest())
 

@@ -73,7 +73,7 @@ class Children:
 
 
 def _must(case: Case) -> bool:
-    first = case["turn"] < MIN_CASES or case["id"].startswith(minimise.PREFIX)
+    first = case["number"] < MIN_CASES or case["id"].startswith(minimise.PREFIX)
     return bool(first or case.get("dry"))
 
 

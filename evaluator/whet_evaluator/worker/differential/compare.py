@@ -224,7 +224,7 @@ class Comparison:
             return None, None, Errors()
         # The original's own error is in this truth too, so it counts once more.
         seen = noise.worse(moved)
-        return "original", first, Errors(1.5 * seen.typical + 3.0, 1.5 * seen.largest + 6.0)
+        return "original", first, Errors(1.5 * seen.typical + 1.0, 1.5 * seen.largest + 2.0)
 
     def _whole_numbers(self, got: Output, want: Output, again: Output, skip: Any) -> str:
         """Exact, but where the original's own rounding decides: noise, or its float64 run."""

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from . import encoded
 from .dimensions import Family
 from .encoded import Call, Described, Path
+from .scalars import ARGUMENT
 
-_ARGUMENT = 3
-"""The length of a path to an argument itself; longer ones lead into lists and objects."""
 _LEAST = 4
 _OTHER_TYPE = {"float32": "float16", "float16": "float32", "bfloat16": "float32"}
 
@@ -43,7 +42,7 @@ def other_type(call: Call) -> Iterator[tuple[str, Call]]:
 def zeros(call: Call) -> Iterator[tuple[str, Call]]:
     """Each float argument at zero: a short cut for it must keep what zero times NaN is."""
     for path, kind, content in encoded.leaves(call):
-        if kind == "float" and len(path) == _ARGUMENT and float(content) != 0.0:
+        if kind == "float" and len(path) == ARGUMENT and float(content) != 0.0:
             made = copy.deepcopy(call)
             encoded.put(made, path, "0.0")
             yield f"{encoded.parameter(call, path)} {content} -> 0.0", made
@@ -65,20 +64,18 @@ def _other_rank(call: Call) -> Iterator[tuple[str, Call]]:
 
 
 def _no_longer_square(base: Family) -> Iterator[tuple[str, Call]]:
-    """One of two dimensions of a tensor that were equal in all calls, made smaller alone: what
-    else had that size stays large enough to be read."""
+    """One of two dimensions of a tensor that were equal in all calls, made smaller alone. Not
+    where another tensor has that size too: which of the two it follows nobody knows."""
     call = base.calls[0]
     for group in base.groups:
         paths = [path for path, _, _ in group.places]
-        if group.scalars or group.sizes[0] < _LEAST or len(paths) < 2:
+        is_square = len(paths) > 1 and len(set(paths)) == 1
+        if group.scalars or group.sizes[0] < _LEAST or not is_square:
             continue
-        twice = next((path for path in paths if paths.count(path) > 1), None)
-        if twice is None:
-            continue
-        for dim in (d for path, d, _ in group.places if path == twice):
-            made = _narrowed(call, twice, dim, group.sizes[0] - group.sizes[0] // 4)
-            name = encoded.parameter(call, twice)
-            size = encoded.tensors(made)[twice]["shape"][dim]
+        for path, dim, _ in group.places:
+            made = _narrowed(call, path, dim, group.sizes[0] - group.sizes[0] // 4)
+            name = encoded.parameter(call, path)
+            size = encoded.tensors(made)[path]["shape"][dim]
             yield f"size {dim} of {name} alone {group.sizes[0]} -> {size}", made
 
 
@@ -116,7 +113,7 @@ def _given(call: Call) -> Iterator[tuple[str, Call]]:
 def _absent(call: Call) -> Iterator[tuple[str, int | str]]:
     """Arguments that were None, passed or by default."""
     for path, kind, content in encoded.leaves(call):
-        if kind == "value" and content is None and len(path) == _ARGUMENT:
+        if kind == "value" and content is None and len(path) == ARGUMENT:
             yield encoded.parameter(call, path), path[1]
     for name, default in call.get("defaults", {}).items():
         if default.get("value", 0) is None:

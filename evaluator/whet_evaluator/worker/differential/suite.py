@@ -248,10 +248,11 @@ class Suite:
 
 
 def take_turns(made: list[Case]) -> None:
-    """Numbers each launcher's cases for `tuners`: launchers alternate, so by the number among
-    all cases one of two would never meet the second of two configurations."""
+    """Numbers the cases, and each launcher's for `tuners`: launchers alternate, so by the number
+    among all cases one of two would never meet the second of two configurations."""
     turns: Counter[str] = Counter()
-    for case in made:
+    for number, case in enumerate(made):
+        case["number"] = number
         launcher = case["call"]["launcher"]
         case["turn"] = turns[launcher]
         turns[launcher] += 1
