@@ -160,7 +160,12 @@ async def code_action(
 
 
 def resolve(ls: WhetServer, action: lsp.CodeAction) -> lsp.CodeAction:
-    """Computes an offer's edit, for the buffer as it is at this moment."""
+    """Computes an offer's edit, for the buffer as it is at this moment.
+
+    Editors also ask about actions that hold a command and wait for nothing: those are whole.
+    """
+    if action.data is None:
+        return action
     data = from_lsp.plain(action.data) or {}
     with _failing():
         buffer, change = commands.offer(ls.session, str(data.get("run")), str(data.get("uri")))

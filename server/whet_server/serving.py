@@ -93,5 +93,7 @@ def _set_up_logging() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """A refusal is an answer, not an error: its traceback says nothing."""
-    return not (record.exc_info and isinstance(record.exc_info[1], Failed))
+    """A refusal is an answer, not an error: its traceback says nothing. Nor does it matter
+    that an editor gave up on what was answered meanwhile."""
+    refused = record.exc_info and isinstance(record.exc_info[1], Failed)
+    return not (refused or str(record.msg).startswith("Cancel notification for unknown"))

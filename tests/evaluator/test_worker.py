@@ -215,7 +215,8 @@ async def test_cancelling_ends_the_work(project, worker, worker_tmp, processes_n
 
 
 HOST = """
-import asyncio, sys
+import asyncio, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
 from pathlib import Path
 sys.path.insert(0, {helper!r})
 exec({patch!r})

@@ -76,6 +76,12 @@ async def test_actions_are_offered_on_the_kernel_alone_and_by_kind(start, projec
     assert optimize.command.command == "whet.optimize"
 
 
+async def test_an_action_that_waits_for_nothing_is_resolved_as_it_is(start, project):
+    editor, uri = await opened(start, project)
+    action = await editor.action(uri, 6, "Run its tests")  # VS Code asks about every action
+    assert await editor.client.code_action_resolve_async(action) == action
+
+
 async def test_the_chosen_target_names_the_action(start, project):
     editor, uri = await opened(start, project, options={"target": "gpu1", "arch": "gfx90a"})
     assert (await editor.actions(uri, 6))[0].title == "Optimize for MI250"

@@ -151,6 +151,9 @@ export class Server implements vscode.Disposable {
           if (command === commands.reject) { this.hooks.rejected(run); }
           return answer;
         },
+        // VS Code resolves every action; a command needs no round trip, and while one lasts the
+        // menu's actions may be renewed and their commands forgotten.
+        resolveCodeAction: (action, token, next) => action.command ? action : next(action, token),
       },
     };
   }
