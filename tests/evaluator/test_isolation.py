@@ -248,6 +248,18 @@ async def test_nothing_outlives_the_deadline(project, strong, processes_naming, 
     assert wait_until(lambda: processes_naming(mark) == [], 5.0)
 
 
+PRELOADED = (
+    "from pathlib import Path\n"
+    "def value():\n"
+    "    return int('zygote.serve(' in Path('/proc/self/cmdline').read_text())\n"
+)
+"""Right in a child of a zygote, wrong in one of a process started for it alone."""
+
+
+async def test_a_confirmation_trusts_the_zygote_behind_these_walls(project, strong):
+    assert isinstance(await project.judge(strong, PRELOADED, fresh=True), records.Correct)
+
+
 # ---- weaker levels ---------------------------------------------------------------------
 
 
@@ -281,6 +293,9 @@ async def test_without_user_namespaces_the_level_falls_and_says_why(project, wor
         facts = await poor.open(project.workspace())
         assert facts.isolation != "strong"
         assert "max_user_namespaces is 0" in facts.isolation_detail
+        assert isinstance(await project.judge(poor, PRELOADED), records.Correct)
+        fresh = await project.judge(poor, PRELOADED, fresh=True)
+        assert isinstance(fresh, records.Failed), "a candidate could have touched the zygote"
         ran = await poor.run_tests(("test_unit.py",), None, lambda _: None)
         assert [test.outcome for test in ran.tests] == ["passed"]
         wanting = project.workspace()

@@ -555,6 +555,27 @@ async def test_a_thread_in_the_zygote_means_fresh_processes_and_is_said(
     assert [test.outcome for test in ran.tests] == ["passed"]
 
 
+async def test_a_triton_that_comes_with_python_itself_is_of_either_kind(
+    project, worker_tmp, tmp_path, monkeypatch
+):
+    """What was to import torch alone has triton too, and triton decides once what it is."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text("import triton\n")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    kind = "import triton.language.standard as s\nkind = type(s.max).__name__\n"
+    tested = kind + "def value():\n    return int(kind == 'InterpretedFunction')\n"
+    loaded = kind + "assert kind == {!r}\n"
+    async with WorkerEvaluator(Target(python=PYTHON)) as worker:
+        facts = await worker.open(project.workspace())
+        assert (facts.mode, facts.slow_start) == ("interpret", None)
+        assert isinstance(await project.judge(worker, tested), records.Correct)
+        compiled = loaded.format("JITFunction")
+        assert not (await worker.compile(project.unit, compiled, (), "gfx942")).errors
+        interpreted = loaded.format("InterpretedFunction")
+        assert (await worker.compile(project.unit, interpreted, (), "gfx942")).errors
+
+
 async def test_a_killed_zygote_is_replaced(project, worker, worker_tmp, processes_naming):
     await worker.open(project.workspace())
     before = await worker.run_tests(("test_unit.py",), None, lambda _: None)

@@ -23,7 +23,7 @@ from .protocol import Limits, Open
 from .records import Device, Facts, Mode, UnitRef
 from .runner import OnProgress, run_stage
 from .shield import Shield
-from .spawn import Zygote
+from .spawn import Root, Zygote
 from .stage_ends import Answered, StageEnd
 from .view import import_root
 from .workspace import Project, Scratch, WorkspaceError, new_scratch, remove_tree
@@ -54,6 +54,8 @@ class Bench:
         self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": 1, "gpu_timing": 1})
         self.bank = Bank(os.path.join(home, "bank"))
         self._zygotes: dict[bool, asyncio.Task[Zygote]] = {}
+        self._roots: dict[bool, asyncio.Task[Root]] = {}
+        self._root_knows_triton = False
         self._glue = Kept(os.path.join(home, "glue"), GLUE)
         self._kernels: dict[str, Kept] = {}
         self._n_orders = 0
@@ -146,7 +148,9 @@ class Bench:
         """Runs one job; returns how it ended and the seconds it took once admitted."""
         interpret = mode == "interpret"
         device = self.device if mode == "device" else None
-        zygote = None if fresh else await self._zygote(interpret=interpret)
+        # Behind strong walls no candidate can have touched a zygote: its child is as fresh.
+        forked = not fresh or self._shield.level == "strong"
+        zygote = await self._zygote(interpret=interpret) if forked else None
         async with self._lanes.hold(
             lane, device.uuid if device else None, lambda text: on_progress(text, 0, 0)
         ):
@@ -157,12 +161,14 @@ class Bench:
             return end, time.monotonic() - started
 
     def stop_zygotes(self) -> None:
-        for task in self._zygotes.values():
+        preloading = (*self._zygotes.values(), *self._roots.values())
+        for task in preloading:
             if task.done() and not task.cancelled() and task.exception() is None:
                 task.result().stop()
             else:
                 task.cancel()
         self._zygotes.clear()
+        self._roots.clear()
 
     # ---- orders -----------------------------------------------------------------------
 
@@ -209,22 +215,45 @@ class Bench:
         return self._zygotes[interpret]
 
     async def _start_zygote(self, *, interpret: bool) -> Zygote:
-        folder = os.path.join(self._home, "zygote-interpret" if interpret else "zygote-compile")
-        # torch makes its cache folders at import: not in the user's.
-        private = Scratch(folder, folder).environment()
-        home = {"HOME": self._env["HOME"]} if "HOME" in self._env else {}
-        env = {**self._stand().process_env(interpret=interpret), **private, **home}
-        del env["PYTHONPYCACHEPREFIX"]  # it would hide the bytecode of torch itself
-        os.makedirs(env["TMPDIR"], exist_ok=True)
-        zygote = Zygote(self._package_root, folder, env, self._shield.wrap)
+        root = await self._root(interpret=interpret)
+        zygote = await root.split(interpret=interpret)
         try:
-            await zygote.start()
             if zygote.usable and not any(m.startswith("torch:") for m in zygote.missing):
                 await self._probe(zygote, interpret=interpret)
         except asyncio.CancelledError:
             zygote.stop()
             raise
         return zygote
+
+    async def _root(self, *, interpret: bool) -> Root:
+        """What zygotes split off: one for both kinds, unless it came to know triton itself."""
+        kind = interpret and self._root_knows_triton
+        known = self._roots.get(kind)
+        if known is None or (known.done() and known.result().gone):  # killed, so its zygotes too
+            self._roots[kind] = asyncio.ensure_future(self._start_root(interpret=kind))
+        root = await asyncio.shield(self._roots[kind])
+        if interpret and root.knows_triton and not kind:
+            self._root_knows_triton = True
+            return await self._root(interpret=interpret)
+        return root
+
+    async def _start_root(self, *, interpret: bool) -> Root:
+        folder = os.path.join(self._home, "zygote-interpret" if interpret else "zygote")
+        # torch makes its cache folders at import: not in the user's.
+        private = Scratch(folder, folder).environment()
+        home = {"HOME": self._env["HOME"]} if "HOME" in self._env else {}
+        env = {**self._stand().process_env(interpret=interpret), **private, **home}
+        del env["PYTHONPYCACHEPREFIX"]  # it would hide the bytecode of torch itself
+        if not interpret:
+            env.pop("TRITON_INTERPRET", None)
+        os.makedirs(env["TMPDIR"], exist_ok=True)
+        root = Root(self._package_root, folder, env, self._shield.wrap)
+        try:
+            await root.start()
+        except asyncio.CancelledError:
+            root.stop()
+            raise
+        return root
 
     async def _probe(self, zygote: Zygote, *, interpret: bool) -> None:
         """A forked child must compute, or every stage gets a process of its own."""

@@ -2,9 +2,8 @@
 that order, is its verdict.
 
 In a search, what does not wait for another runs beside it: compiling, tests and generated
-cases; then timing beside the judging of the cases. In a confirmation, where fresh processes
-fill the cores with their imports, the tests come first: what they launch is then compiled,
-once, beside the cases.
+cases; then timing beside the judging of the cases. In a confirmation the tests come
+first: what they launch is then compiled, once, beside the cases.
 """
 
 from __future__ import annotations

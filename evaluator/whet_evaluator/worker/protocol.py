@@ -125,7 +125,7 @@ class Evaluate:
     launches: tuple[Launch, ...]
     seed: int
     fresh: bool = False
-    """Confirmation: no zygote, empty caches, the seed not used before."""
+    """Confirmation: children that no candidate can have prepared, empty caches, a new seed."""
     timed: bool = True
     rounds: int = 20
     pairs: int = 10

@@ -21,7 +21,8 @@ OnStage = Callable[[str, str, int, int], None]
 
 
 class RequestStages:
-    """`fresh` ones have no zygote and empty caches; `stage_s` fills up as they end."""
+    """`fresh` ones have empty caches and, where walls are weak, processes of their own;
+    `stage_s` fills up as they end."""
 
     def __init__(self, bench: Bench, on_stage: OnStage) -> None:
         self._bench = bench

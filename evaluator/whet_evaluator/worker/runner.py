@@ -53,7 +53,7 @@ async def run_stage(
             launch = files.descriptors
             forked = chosen is not None and await chosen.fork(launch)
             if forked and chosen is not None:
-                files.ancestor = chosen.pid
+                files.ancestor = chosen.ancestor
             else:
                 files.ancestor = spawn_stage(
                     launch, package_root, order["log_dir"], fresh_env, wrap

@@ -1,9 +1,12 @@
-"""A process with torch, triton and pytest loaded that forks a guarded child per stage.
+"""Processes with torch, triton and pytest loaded that fork a guarded child per stage.
 
-It stays single-threaded, runs no tensor operation and asks no question about devices: a
-child of a process that did either hangs or cannot use the GPU. It imports no module of
-the user's project. Requests are datagrams on descriptor `socket_fd`: `FORK` with the five
-descriptors of `supervise.Descriptors` attached, or `IMPORT_LATE`.
+A root imports what knows nothing of triton, torch above all, once. Zygotes split off it: one
+has triton as interpreter, one as compiler, which triton decides for good when it is imported.
+All stay single-threaded, run no tensor operation and ask no question about devices: a child of
+a process that did either hangs or cannot use the GPU. None imports a module of the user's
+project. Requests are datagrams: to a root `SPLIT_INTERPRET` or `SPLIT_COMPILE` with the new
+zygote's channel attached; to a zygote `FORK` with the five descriptors of
+`supervise.Descriptors` attached, or `IMPORT_LATE`.
 """
 
 from __future__ import annotations
@@ -20,42 +23,56 @@ import signal
 import socket
 import sys
 import sysconfig
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from . import isolation, namespaces, rehearsal, stage, supervise
 
-_PRELOAD = (
-    "torch", "triton", "triton.language", "triton.runtime.interpreter", "triton.compiler",
-    "torch.testing", "torch.autograd", "pytest", "_pytest.config", "numpy", "inspect",
-    "unittest.mock", "doctest", "triton.compiler.code_generator",
-    "triton.language.extra.libdevice",
+_BEFORE_TRITON = (
+    "torch", "torch.testing", "torch.autograd", "pytest", "_pytest.config", "numpy", "inspect",
+    "unittest.mock", "doctest",
     "torch.distributed.tensor",  # the first `assert_close` of a process imports it
 )  # fmt: skip
+_WITH_TRITON = (
+    "triton", "triton.language", "triton.runtime.interpreter", "triton.compiler",
+    "triton.compiler.code_generator", "triton.language.extra.libdevice",
+)  # fmt: skip
 FORK, IMPORT_LATE = b"fork", b"import late"
+SPLIT_INTERPRET, SPLIT_COMPILE = b"split interpret", b"split compile"
 _OUR_STAGES = ("overlay", "tests", "interpret", "record", "compile", "timing", "devices")
 
 
 def serve(expected_parent: int, world: int, socket_fd: int) -> None:
-    """Preloads, reports, and forks until the socket ends. The entry of a zygote process."""
+    """Preloads, reports, and splits until the socket ends. The entry of a root process."""
     isolation.die_with_parent(expected_parent)
     fork = _guardian_fork(isolation.WORLDS[world])
     _hide_own_path()
     channel = socket.socket(fileno=socket_fd)
     channel.set_inheritable(False)
-    started = time.monotonic()
-    missing = preload()
-    report = {
-        "ready": True,
-        "missing": missing,
-        "threads": len(os.listdir("/proc/self/task")),
-        "seconds": time.monotonic() - started,
-    }
-    channel.send(json.dumps(report).encode())
-    gc.collect()
-    gc.freeze()  # a child's collector must not touch, and so copy, our pages
+    missing = _import_all((*_BEFORE_TRITON, *_pytest_modules()))
+    _say_ready(channel, missing, knows_triton="triton" in sys.modules)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    me = os.getpid()
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(channel, 64, 1)
+        if not request:
+            return
+        if os.fork() == 0:
+            isolation.die_with_parent(me)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            channel.close()
+            _serve_children(
+                socket.socket(fileno=descriptors[0]), fork, interpret=request == SPLIT_INTERPRET
+            )
+            os._exit(0)
+        os.close(descriptors[0])
+
+
+def _serve_children(channel: socket.socket, fork: Callable[[], int], *, interpret: bool) -> None:
+    """Goes on as a zygote: takes triton as one thing or the other, and forks until told."""
+    _choose_triton(interpret=interpret)
+    _say_ready(channel, preload())
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guardians are reaped by the kernel
     while True:
         request, descriptors, _, _ = socket.recv_fds(channel, 64, 5)
@@ -68,6 +85,23 @@ def serve(expected_parent: int, world: int, socket_fd: int) -> None:
             _become_guardian(channel, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _choose_triton(*, interpret: bool) -> None:
+    os.environ.pop("TRITON_INTERPRET", None)
+    if not interpret:
+        return
+    os.environ["TRITON_INTERPRET"] = "1"
+    if "OMP_NUM_THREADS" not in os.environ and "torch" in sys.modules:
+        # The lanes are the parallelism (`orders.Stand.process_env`).
+        sys.modules["torch"].set_num_threads(1)
+
+
+def _say_ready(channel: socket.socket, missing: list[str], **more: Any) -> None:
+    threads = len(os.listdir("/proc/self/task"))
+    channel.send(json.dumps({"missing": missing, "threads": threads, **more}).encode())
+    gc.collect()
+    gc.freeze()  # a child's collector must not touch, and so copy, our pages
 
 
 def serve_one(expected_parent: int, world: int, *descriptors: int) -> None:
@@ -101,14 +135,7 @@ def _guardian_fork(world: isolation.World) -> Callable[[], int]:
 
 def preload() -> list[str]:
     """Imports what nearly every stage needs; returns the names that do not import."""
-    missing = []
-    for name in (*_PRELOAD, *_pytest_modules(), *_plugin_modules()):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                importlib.import_module(name)
-            except BaseException as error:  # a broken plugin is the user's, and says so itself
-                missing.append(f"{name}: {type(error).__name__}: {error}")
+    missing = _import_all((*_WITH_TRITON, *_plugin_modules()))
     for name in _OUR_STAGES:
         with contextlib.suppress(ImportError):
             importlib.import_module(f".{name}", __package__)
@@ -117,6 +144,18 @@ def preload() -> list[str]:
     if "triton" in sys.modules:
         rehearsal.compile_one_kernel()
     _remember_places()
+    return missing
+
+
+def _import_all(names: tuple[str, ...]) -> list[str]:
+    missing = []
+    for name in names:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                importlib.import_module(name)
+            except BaseException as error:  # a broken plugin is the user's, and says so itself
+                missing.append(f"{name}: {type(error).__name__}: {error}")
     return missing
 
 
