@@ -218,6 +218,13 @@ def test_a_race_counts_where_the_original_has_none(tmp_path):
     assert judged(tmp_path / "c", racing, calm)["sentence"] == ""
 
 
+def test_a_false_hint_counts_where_the_original_gives_none(tmp_path):
+    misled = "tells the compiler multiple_of 16, which does not hold"
+    misleading, plain = both(values(), misled=misled), both(values())
+    assert judged(tmp_path / "a", plain, misleading)["sentence"] == misled
+    assert judged(tmp_path / "b", misleading, misleading)["sentence"] == ""
+
+
 def test_an_access_outside_every_tensor_counts_where_the_original_makes_none(tmp_path):
     strayed = "writes an element outside every tensor of its launch"
     stray, calm = both(values(), strayed=strayed), both(values())

@@ -23,17 +23,17 @@ from .protocol import Limits, Open
 from .records import Device, Facts, Mode, UnitRef
 from .runner import OnProgress, run_stage
 from .shield import Shield
-from .spawn import Root, Zygote
+from .spawn import Zygote
 from .stage_ends import Answered, StageEnd
 from .view import import_root
-from .workspace import Project, Scratch, WorkspaceError, new_scratch, remove_tree
+from .workspace import Project, WorkspaceError, new_scratch, remove_tree
+from .zygotes import Preloading, Zygotes
 
 _QUERY_S = 90.0
 _PROBE_S = 10.0
 _GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 _MAX_CPU_LANES = 4
 _MAX_GPU_LANES = 4
-_MAX_RESTARTS = 3
 _BYTES_PER_GPU_LANE = 16 << 30
 
 
@@ -53,13 +53,10 @@ class Bench:
         self._shield = Shield(home, package_root)
         self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": 1, "gpu_timing": 1})
         self.bank = Bank(os.path.join(home, "bank"))
-        self._zygotes: dict[bool, asyncio.Task[Zygote]] = {}
-        self._roots: dict[bool, asyncio.Task[Root]] = {}
-        self._root_knows_triton = False
+        self._zygotes = Zygotes(home, package_root, self._preloading, self._probe)
         self._glue = Kept(os.path.join(home, "glue"), GLUE)
         self._kernels: dict[str, Kept] = {}
         self._n_orders = 0
-        self._n_restarts = 0
         self._learned: tuple[Any, ...] | None = None
         self._wanted_device = "auto"
 
@@ -97,7 +94,7 @@ class Bench:
     def expect_compiling(self) -> None:
         """Has the process that compiles preloaded by the time it is wanted."""
         if self.facts is not None and self.facts.triton is not None:
-            self._zygote_task(interpret=False)
+            self._zygotes.want(interpret=False)
 
     @property
     def device(self) -> Device | None:
@@ -150,7 +147,7 @@ class Bench:
         device = self.device if mode == "device" else None
         # Behind strong walls no candidate can have touched a zygote: its child is as fresh.
         forked = not fresh or self._shield.level == "strong"
-        zygote = await self._zygote(interpret=interpret) if forked else None
+        zygote = await self._zygotes.get(interpret=interpret) if forked else None
         async with self._lanes.hold(
             lane, device.uuid if device else None, lambda text: on_progress(text, 0, 0)
         ):
@@ -161,14 +158,7 @@ class Bench:
             return end, time.monotonic() - started
 
     def stop_zygotes(self) -> None:
-        preloading = (*self._zygotes.values(), *self._roots.values())
-        for task in preloading:
-            if task.done() and not task.cancelled() and task.exception() is None:
-                task.result().stop()
-            else:
-                task.cancel()
-        self._zygotes.clear()
-        self._roots.clear()
+        self._zygotes.stop()
 
     # ---- orders -----------------------------------------------------------------------
 
@@ -198,62 +188,8 @@ class Bench:
 
     # ---- zygotes and facts ------------------------------------------------------------
 
-    async def _zygote(self, *, interpret: bool) -> Zygote:
-        return await asyncio.shield(self._zygote_task(interpret=interpret))
-
-    def _zygote_task(self, *, interpret: bool) -> asyncio.Task[Zygote]:
-        """The zygote for either kind of triton; started at most once. `compile` and `device`
-        stages share one: what differs between them is set after the fork."""
-        known = self._zygotes.get(interpret)
-        if known is not None and _died(known) and self._n_restarts < _MAX_RESTARTS:
-            self._n_restarts += 1
-            del self._zygotes[interpret]
-        if interpret not in self._zygotes:
-            self._zygotes[interpret] = asyncio.ensure_future(
-                self._start_zygote(interpret=interpret)
-            )
-        return self._zygotes[interpret]
-
-    async def _start_zygote(self, *, interpret: bool) -> Zygote:
-        root = await self._root(interpret=interpret)
-        zygote = await root.split(interpret=interpret)
-        try:
-            if zygote.usable and not any(m.startswith("torch:") for m in zygote.missing):
-                await self._probe(zygote, interpret=interpret)
-        except asyncio.CancelledError:
-            zygote.stop()
-            raise
-        return zygote
-
-    async def _root(self, *, interpret: bool) -> Root:
-        """What zygotes split off: one for both kinds, unless it came to know triton itself."""
-        kind = interpret and self._root_knows_triton
-        known = self._roots.get(kind)
-        if known is None or (known.done() and known.result().gone):  # killed, so its zygotes too
-            self._roots[kind] = asyncio.ensure_future(self._start_root(interpret=kind))
-        root = await asyncio.shield(self._roots[kind])
-        if interpret and root.knows_triton and not kind:
-            self._root_knows_triton = True
-            return await self._root(interpret=interpret)
-        return root
-
-    async def _start_root(self, *, interpret: bool) -> Root:
-        folder = os.path.join(self._home, "zygote-interpret" if interpret else "zygote")
-        # torch makes its cache folders at import: not in the user's.
-        private = Scratch(folder, folder).environment()
-        home = {"HOME": self._env["HOME"]} if "HOME" in self._env else {}
-        env = {**self._stand().process_env(interpret=interpret), **private, **home}
-        del env["PYTHONPYCACHEPREFIX"]  # it would hide the bytecode of torch itself
-        if not interpret:
-            env.pop("TRITON_INTERPRET", None)
-        os.makedirs(env["TMPDIR"], exist_ok=True)
-        root = Root(self._package_root, folder, env, self._shield.wrap)
-        try:
-            await root.start()
-        except asyncio.CancelledError:
-            root.stop()
-            raise
-        return root
+    def _preloading(self, *, interpret: bool) -> Preloading:
+        return Preloading(self._stand().process_env(interpret=interpret), self._shield.wrap)
 
     async def _probe(self, zygote: Zygote, *, interpret: bool) -> None:
         """A forked child must compute, or every stage gets a process of its own."""
@@ -282,7 +218,7 @@ class Bench:
         # Only a guess which zygote will be wanted; the answer comes from the child, which
         # sees the device either way.
         likely = self._wanted_device != "none" and any(map(os.path.exists, _GPU_NODES))
-        zygote = await self._zygote(interpret=not likely)
+        zygote = await self._zygotes.get(interpret=not likely)
         job = {"stage": "query", "device": self._wanted_device}
         async with self._shield.bait() as attack:
             end, attacked = await asyncio.gather(
@@ -316,11 +252,6 @@ def checked_env(env: Mapping[str, str]) -> dict[str, str]:
                 "read it; remove it from env",
             )
     return dict(env)
-
-
-def _died(starting: asyncio.Task[Zygote]) -> bool:
-    """Whether a zygote that had started was killed since."""
-    return starting.done() and not starting.cancelled() and starting.result().died
 
 
 def _cpu_lanes() -> int:

@@ -132,7 +132,6 @@ CHEATS = (
     Cheat(
         trick=_ROW,
         name="a tile is read back turned round, with no barrier between",
-        gap="lanes of one program are not told apart",
         unit="transpose",
         where="differ",
         found=("Differs",),
@@ -165,7 +164,6 @@ CHEATS = (
     Cheat(
         trick=_ROW,
         name="in place with offsets held at the end, so lanes share the last element",
-        gap="lanes of one program are not told apart",
         unit="scale",
         where="differ",
         found=("Differs",),

@@ -36,7 +36,6 @@ CHEATS = (
     Cheat(
         trick="tests too weak to notice",
         name="the compiler is told that rows begin at multiples of 16",
-        gap="hints change nothing on the interpreter",
         unit="softmax",
         where="differ",
         found=("Differs",),
@@ -51,7 +50,6 @@ CHEATS = (
     Cheat(
         trick="tests too weak to notice",
         name="the compiler is told of contiguous columns that are rows",
-        gap="hints change nothing on the interpreter",
         unit="transpose",
         where="differ",
         found=("Differs",),

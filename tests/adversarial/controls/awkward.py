@@ -99,6 +99,28 @@ def sums_kernel(x_ptr, sums_ptr, stride, n_cols, BLOCK: tl.constexpr):
         ),
     ),
     Control(
+        name="rows and columns that wrap, with the hints of Triton's own tutorial",
+        unit="matmul",
+        text=edited(
+            "matmul",
+            (
+                "    total = tl.zeros",
+                (
+                    "    wrapped = tl.max_contiguous(tl.multiple_of(rows % m, BLOCK), BLOCK)\n"
+                    "    across = tl.max_contiguous(tl.multiple_of(columns % n, BLOCK), BLOCK)\n"
+                    "    total = tl.zeros"
+                ),
+            ),
+            ("a_mask = (rows[:, None] < m) & (inner[None, :] < k)", "a_mask = inner[None, :] < k"),
+            (
+                "b_mask = (inner[:, None] < k) & (columns[None, :] < n)",
+                "b_mask = inner[:, None] < k",
+            ),
+            ("a_ptr + rows[:, None] * k", "a_ptr + wrapped[:, None] * k"),
+            ("* n + columns[None, :], mask=b_mask", "* n + across[None, :], mask=b_mask"),
+        ),
+    ),
+    Control(
         name="a contiguous copy of the second operand's transpose",
         unit="matmul",
         text=edited(

@@ -65,7 +65,7 @@ class Comparison:
         finding = self.finding
         finding.sentence = (
             self._exceptions() or self._forms() or self._side_effects() or self._values()
-            or self._repeats() or self._other_values() or self._races()
+            or self._repeats() or self._other_values() or self._races() or self._hints()
         )  # fmt: skip
         return finding
 
@@ -133,6 +133,10 @@ class Comparison:
         """What the original's programs do to each other they may do in a candidate."""
         race = self._candidate["first"].race
         return f"races: {race}" if race and not self._original["first"].race else ""
+
+    def _hints(self) -> str:
+        """What the original tells the compiler a candidate may tell it, too."""
+        return "" if self._original["first"].misled else self._candidate["first"].misled
 
     # ---- numbers ----------------------------------------------------------------------
 

@@ -64,6 +64,8 @@ class Run:
     seen, or nobody looked."""
     strayed: str = ""
     """The first access outside every tensor of its launch, as `bounds` says it."""
+    misled: str = ""
+    """The first hint to the compiler that did not hold, as `hints` says it."""
     settings: tuple[str, ...] = ()
     """Settings of the process that the call left changed."""
     overwrites: bool = False
@@ -89,7 +91,7 @@ def write(folder: str, name: str, run: Run) -> int:
         "raised": run.raised, "structure": run.structure, "plain": list(run.plain),
         "outputs": described, "changed": list(run.changed), "zones_intact": run.zones_intact,
         "launches": dict(run.launches), "seconds": run.seconds, "origins": run.origins,
-        "race": run.race, "strayed": run.strayed, "settings": list(run.settings),
+        "race": run.race, "strayed": run.strayed, "misled": run.misled, "settings": list(run.settings),
         "overwrites": run.overwrites, "tuned": run.tuned,
     }  # fmt: skip
     partial = os.path.join(folder, name + ".part")
@@ -118,6 +120,7 @@ def read(folder: str, name: str, torch: Any) -> Run | None:
             launches={str(k): int(v) for k, v in head["launches"].items()},
             seconds=float(head["seconds"]), origins=_origins(head["origins"]),
             race=str(head["race"])[:_MAX_MESSAGE], strayed=str(head["strayed"])[:_MAX_MESSAGE],
+            misled=str(head["misled"])[:_MAX_MESSAGE],
             settings=tuple(str(name) for name in head["settings"]),
             overwrites=bool(head["overwrites"]), tuned=bool(head["tuned"]),
         )  # fmt: skip

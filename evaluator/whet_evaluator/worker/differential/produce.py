@@ -35,8 +35,10 @@ from .bounds import Bounds
 from .cases import PROVEN
 from .dry import Dry
 from .execution import Execution, Made, Prepared
+from .hints import Hints
 from .poison import Poison
 from .races import Races
+from .threads import Threads
 from .widen import widened
 
 _CLOCKS = {"interpret": time.process_time, "device": time.monotonic}
@@ -90,12 +92,15 @@ class Producer:
         self._proof = Proof(torch, job["unit_file"])
         self._proof.install(_launchable(interpreted=self._interpreted))
         self._races, self._bounds = Races(lambda: self._recorder.launching), Bounds()
+        self._threads, self._hints = Threads(lambda: self._recorder.launching), Hints()
         self._dry_runs: dict[str, outputs.Run] = {}
         if self._interpreted:
             from triton.runtime import interpreter
 
             self._races.install(interpreter.InterpreterBuilder)
+            self._threads.install(interpreter.InterpreterBuilder)
             self._bounds.install(interpreter)
+            self._hints.install(interpreter.TensorHandle)
         self._module: ModuleType = importing.import_unit(job)
         self._references: dict[str, Callable[..., Any]] = {}
         self._earlier: Made | None = None
@@ -162,6 +167,8 @@ class Producer:
         self._bounds.begin(prepared.extents(), self._poison.extents)
         if name == "first":
             self._races.begin()
+            self._threads.begin()
+            self._hints.begin()
         with self._manner(name):
             made = execution.of(lambda: self._function(name, case))
         overwrites = False
@@ -175,8 +182,8 @@ class Producer:
             outputs=made.outputs, changed=made.changed,
             zones_intact=made.zones_intact and self._poison.intact(),
             launches=dict(self._recorder.n_launches(nodeid)),
-            seconds=time.monotonic() - began, origins=made.origins, race=self._races.end(),
-            strayed=self._bounds.end(), settings=made.settings, overwrites=overwrites,
+            seconds=time.monotonic() - began, origins=made.origins, race=self._races.end() or self._threads.end(),
+            strayed=self._bounds.end(), misled=self._hints.end(), settings=made.settings, overwrites=overwrites,
             tuned=tuners.n_tunings() > n_tunings,
         )  # fmt: skip
 

@@ -177,7 +177,7 @@ class Races:
         launch.values.append(
             np.full(touched.shape, launch.program if kind == _ALONE else 0, np.uint64)
             if value is None
-            else _bits(np, np.broadcast_to(value.data, addresses.shape)[chosen])
+            else bits(np, np.broadcast_to(value.data, addresses.shape)[chosen])
         )
         kind = WRITE if kind == _ALONE else kind
         launch.operations.append(
@@ -255,7 +255,7 @@ def _turn(access: _Access) -> int:
     return access.program
 
 
-def _bits(np: Any, values: Any) -> Any:
+def bits(np: Any, values: Any) -> Any:
     """The elements' bytes as numbers, so that NaN equals itself."""
     raw = np.ascontiguousarray(values).reshape(-1)
     if raw.dtype == np.bool_:
