@@ -16,6 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from openai_server import Held, Refused, ScriptedOpenAI
 
 SOFTMAX = "kernels/softmax.py::softmax_kernel"
+ONE_TEST = ("--tests", "tests/test_softmax.py::test_softmax_row_slice")
+FLIP = ("kernels/flip.py::flip_kernel", "--tests", "tests/test_flip.py::test_flip_integers")
+"""One test each: enough where the run itself is not what is tested."""
 
 
 def stumbles(project) -> list[str]:
@@ -100,7 +103,7 @@ def replayed_once(tmp_path_factory) -> tuple[Project, Ran, str]:
     folder = tmp_path_factory.mktemp("replayed")
     project = copy_of_examples(folder, folder / "home")
     original = project.read("kernels/softmax.py")
-    ran = project.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
+    ran = project.whet("optimize", SOFTMAX, *ONE_TEST, "--replay", "recorded/softmax.md", "--json")
     return project, ran, original
 
 
@@ -117,7 +120,9 @@ def test_accepted_text_is_the_candidates_and_passes_again(replayed):
     best = ran.finished["best"]
     assert project.whet("apply", ran.finished["run"]).status == 0
     assert project.read("kernels/softmax.py") == best["text"]
-    again = project.whet("optimize", SOFTMAX, "--replay", "recorded/softmax.md", "--json")
+    again = project.whet(
+        "optimize", SOFTMAX, *ONE_TEST, "--replay", "recorded/softmax.md", "--json"
+    )
     assert again.status == 0
     assert again.finished["best"] is None, "the inefficiency is gone: keep yours"
     assert "keep yours" in again.finished["sentence"].lower()
@@ -191,8 +196,9 @@ def test_no_model_and_no_key_still_sweeps(examples):
 def test_a_model_that_cannot_answer_ends_the_run_with_the_cure(examples, script, words):
     with ScriptedOpenAI([script]) as server:
         ran = examples.whet(
-            "optimize", SOFTMAX, "--base-url", server.base_url, "--model", server.model, "--json"
-        )
+            "optimize", SOFTMAX, *ONE_TEST, "--base-url", server.base_url,
+            "--model", server.model, "--json",
+        )  # fmt: skip
     assert ran.status == 1
     assert ran.finished["reason"] == "model failed"
     assert words in ran.finished["sentence"]
@@ -200,7 +206,7 @@ def test_a_model_that_cannot_answer_ends_the_run_with_the_cure(examples, script,
 
 def test_a_detached_run_goes_on_by_itself_and_beside_another_on_the_same_kernel(examples):
     examples.sweeping()
-    sweep = ("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
+    sweep = ("optimize", *FLIP, "--no-model", "--json")
     detached = examples.whet(*sweep, "--detach").lines[0]["run"]
     beside = examples.whet(*sweep)
     assert beside.status == 0
@@ -235,8 +241,8 @@ def test_a_killed_run_is_resumed_with_the_model_it_was_begun_with(examples):
     """No flag need be repeated: the run remembers its endpoint."""
     with ScriptedOpenAI([Held(reply=stumbles(examples)[-1]), stumbles(examples)[-1]]) as server:
         process = examples.start(
-            "optimize", SOFTMAX, "--base-url", server.base_url, "--model", server.model,
-            "--iterations", "1", "--json",
+            "optimize", SOFTMAX, *ONE_TEST, "--base-url", server.base_url,
+            "--model", server.model, "--iterations", "1", "--json",
         )  # fmt: skip
         server.wait_for_requests(1)
         process.kill()
@@ -249,7 +255,7 @@ def test_a_killed_run_is_resumed_with_the_model_it_was_begun_with(examples):
 
 def test_a_reader_that_goes_away_cancels_the_run_and_loses_nothing(examples):
     examples.sweeping()
-    process = examples.start("optimize", "kernels/flip.py::flip_kernel", "--no-model", "--json")
+    process = examples.start("optimize", *FLIP, "--no-model", "--json")
     run = json.loads(process.stdout.readline())["run"]
     process.stdout.close()
     assert process.wait(timeout=120) == 0

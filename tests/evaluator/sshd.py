@@ -16,14 +16,6 @@ from pathlib import Path
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin:" + os.environ.get("PATH", ""))
 
 
-def why_not() -> str | None:
-    """Why no sshd can be run here, or None when one can."""
-    for name, found in (("sshd", SSHD), ("ssh", shutil.which("ssh"))):
-        if found is None:
-            return f"{name} is not installed"
-    return None
-
-
 @dataclass(frozen=True)
 class Server:
     folder: Path

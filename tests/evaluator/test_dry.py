@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from whet_evaluator.worker.differential import encoded, huge
 from whet_evaluator.worker.differential.outputs import NOT_RUN
 
@@ -18,11 +15,7 @@ GIB = 1 << 30
 
 @pytest.fixture(scope="module")
 def answer():
-    ran = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("unwieldy.py"))],
-        env={**os.environ, "TRITON_INTERPRET": "1"}, stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
-    return json.loads(ran.stdout)
+    return warm.run_file(Path(__file__).with_name("unwieldy.py"))
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import warm
 
 
 @pytest.fixture(scope="module")
 def said():
     """By kernel, what was said of its hints."""
-    ran = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("hinting.py"))],
-        env={**os.environ, "TRITON_INTERPRET": "1"}, stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
-    return json.loads(ran.stdout)
+    return warm.run_file(Path(__file__).with_name("hinting.py"))
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import warm
 
 RACES = {
     "same_slot_other_value": "writes an element that program 1 writes",
@@ -36,12 +34,7 @@ WATCHED = (
 
 @pytest.fixture(scope="module")
 def answers():
-    ran = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("racing.py"))],
-        env={**os.environ, "TRITON_INTERPRET": "1"}, stdout=subprocess.PIPE, check=True,
-        timeout=300,
-    )  # fmt: skip
-    return json.loads(ran.stdout)
+    return warm.run_file(Path(__file__).with_name("racing.py"))
 
 
 @pytest.fixture(scope="module")

@@ -24,10 +24,7 @@ sshd = importlib.util.module_from_spec(_spec)
 sys.modules["sshd"] = sshd
 _spec.loader.exec_module(sshd)
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(sshd.why_not() is not None, reason=str(sshd.why_not())),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import warm
 
 HONEST = (
     "in_place", "turned_behind_a_barrier", "a_sum_kept_and_read", "one_value_from_all",
@@ -26,11 +24,7 @@ RACES = {
 @pytest.fixture(scope="module")
 def said():
     """By kernel, what was said of it."""
-    ran = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("crossing.py"))],
-        env={**os.environ, "TRITON_INTERPRET": "1"}, stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
-    return json.loads(ran.stdout)
+    return warm.run_file(Path(__file__).with_name("crossing.py"))
 
 
 @pytest.mark.parametrize("kernel", HONEST)

@@ -436,6 +436,13 @@ def forms_of(*recorded):
     return dict(forms.variants(family))
 
 
+def test_inputs_are_written_to_before_a_backward_that_the_tests_ran():
+    plain = call(tensor([6]), {"value": 6})
+    assert not any(made.get("disturbed") for made in forms_of(plain).values())
+    (made,) = forms_of({**plain, "backward": True}).values()
+    assert made["disturbed"]
+
+
 def test_a_call_of_equal_shapes_is_tried_at_another_rank():
     flat = call(tensor([6]), tensor([6], storage=1))
     assert [shapes(m) for m in forms_of(flat).values()] == [[[2, 6], [2, 6]]]

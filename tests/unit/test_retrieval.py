@@ -1,15 +1,13 @@
 """Retrieval and the exemplars: the likest code wins, and every shipped kernel is right.
 
 Exemplars run on Triton's interpreter and are compiled for gfx942 and sm_90, each in a
-process of its own: Triton decides at import which of the two it does.
+process of its own.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import warm
 from whet_agent.retrieval import load_exemplars, nearest, normalised_tokens, similarities
 
 EXEMPLARS = Path(__file__).parents[2] / "agent" / "whet_agent" / "exemplars"
@@ -124,10 +123,10 @@ SIGNATURES = {
 }  # fmt: skip
 
 
-def run(code: str, *arguments: str, cache: Path, **environ: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], check=False, capture_output=True, text=True,
-        env={**os.environ, "TRITON_CACHE_DIR": str(cache), **environ}, timeout=300,
+def run(code: str, *arguments: str, cache: Path, interpret: bool) -> str:
+    done = warm.run(
+        code, *arguments, interpret=interpret,
+        environ={**os.environ, "TRITON_CACHE_DIR": str(cache)}, timeout_s=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -140,7 +139,7 @@ def test_every_exemplar_is_checked() -> None:
 @pytest.mark.parametrize("name", sorted(CHECKS))
 def test_an_exemplar_is_right_on_the_interpreter(name: str, tmp_path: Path) -> None:
     code = INTERPRET + textwrap.dedent(CHECKS[name])
-    run(code, str(EXEMPLARS / f"{name}.py"), cache=tmp_path, TRITON_INTERPRET="1")
+    run(code, str(EXEMPLARS / f"{name}.py"), cache=tmp_path, interpret=True)
 
 
 @pytest.mark.parametrize("name", sorted(SIGNATURES))
@@ -152,7 +151,7 @@ def test_an_exemplar_compiles_for_both_makers(name: str, tmp_path: Path) -> None
     names = [one.split(":")[0].strip() for one in listed if one.strip()]
     signature = dict(zip(names, [*types, *["constexpr"] * len(constexprs)], strict=True))
     given = json.dumps([kernel, signature, constexprs])
-    said = run(COMPILE, str(EXEMPLARS / f"{name}.py"), given, cache=tmp_path, TRITON_INTERPRET="0")
+    said = run(COMPILE, str(EXEMPLARS / f"{name}.py"), given, cache=tmp_path, interpret=False)
     assert "gfx942" in said
     assert "amdgcn" in said
     assert "ptx" in said

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from whet_agent.candidates.sweep import sweep_variants
 from whet_agent.source.units import unit_of
 
@@ -69,11 +68,7 @@ def test_swept_texts_compute_the_same(example: str, kernel: str, tmp_path: Path)
     for index, variant in enumerate(variants, start=1):
         (tmp_path / f"v{index:02}.py").write_text(variant.text, "utf-8")
     function, arguments = CALLS[example, kernel]
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, str(tmp_path), function, arguments],
-        env={**os.environ, "TRITON_INTERPRET": "1"}, cwd=tmp_path, timeout=600,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = warm.run(RUN, str(tmp_path), function, arguments, interpret=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     *wrong, count = done.stdout.splitlines()
     named = [(variants[int(json.loads(w)[0][1:]) - 1].strategy, json.loads(w)[1]) for w in wrong]
@@ -129,9 +124,6 @@ def copy(x_ptr, y_ptr, n, BLOCK: tl.constexpr, AMD: tl.constexpr):
 
 def test_every_option_and_hint_that_is_offered_compiles(tmp_path: Path) -> None:
     (tmp_path / "whet_dot.py").write_text(KERNELS, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILE], cwd=tmp_path, timeout=600, capture_output=True, text=True,
-        env={**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path / "cache"),
-             "PYTHONPATH": str(tmp_path)}, check=False,
-    )  # fmt: skip
+    cache = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path / "cache")}
+    done = warm.run(COMPILE, interpret=False, cwd=tmp_path, environ=cache)
     assert done.stdout.strip() == "all compiled", done.stderr[-3000:]

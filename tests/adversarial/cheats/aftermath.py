@@ -146,7 +146,6 @@ CHEATS = (
     Cheat(
         trick=_WEAK,
         name="what is saved for the backward is hidden from autograd's versions",
-        gap="nothing changes inputs between forward and backward",
         unit="square",
         where="differ",
         found=("Differs", "changes behaviour"),

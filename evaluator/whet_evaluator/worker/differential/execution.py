@@ -36,6 +36,7 @@ class Prepared:
     def __init__(self, torch: Any, case: dict[str, Any], device: str, *, shifted: bool) -> None:
         self._torch = torch
         self.with_backward = bool(case["call"].get("backward"))
+        self._is_disturbed = bool(case["call"].get("disturbed"))
         self._inputs = inputs.build(case, device, pointer_shift=shifted)
 
     @property
@@ -57,6 +58,13 @@ class Prepared:
     def refill(self, case: dict[str, Any]) -> None:
         """Other values into the same memory."""
         self._inputs.refill(case)
+
+    def disturb(self) -> None:
+        """Writes to the inputs what they hold, where the case asks for it."""
+        for tensor in self.tensors if self._is_disturbed else ():
+            # An expanded tensor cannot be written to as a whole.
+            with self._torch.no_grad(), contextlib.suppress(RuntimeError):
+                tensor.add_(0)
 
     def nudge(self) -> None:
         """Moves every floating-point input by one ulp, up or down by its own bits."""
@@ -133,6 +141,7 @@ class Execution:
         if not made or not wanted:
             return []
         weights = [_weights(torch, tensor) for tensor in made]
+        self._prepared.disturb()
         found = torch.autograd.grad(made, wanted, weights, allow_unused=True)
         return list(found)
 

@@ -1,5 +1,6 @@
 """The same call in forms that no test gave it: another number of dimensions, sides that were
-always equal, an operand that was always absent, a factor of zero over special values.
+always equal, an operand that was always absent, a factor of zero over special values, inputs
+that do not stay as they were until the backward.
 
 All lie outside the recorded contract, and the original may refuse them; then nothing is learnt.
 """
@@ -23,6 +24,7 @@ def variants(base: Family) -> Iterator[tuple[str, Call]]:
     call = base.calls[0]
     if "grid" in call:  # a kernel's own arguments: a pointer has no form
         return
+    yield from _disturbed(call)
     yield from _other_rank(call)
     yield from _no_longer_square(base)
     yield from _given(call)
@@ -46,6 +48,13 @@ def zeros(call: Call) -> Iterator[tuple[str, Call]]:
             made = copy.deepcopy(call)
             encoded.put(made, path, "0.0")
             yield f"{encoded.parameter(call, path)} {content} -> 0.0", made
+
+
+def _disturbed(call: Call) -> Iterator[tuple[str, Call]]:
+    """Inputs written to between forward and backward: autograd refuses gradients of what it was
+    given to save, unless that was hidden from it."""
+    if call.get("backward"):
+        yield "inputs written to before the backward", {**copy.deepcopy(call), "disturbed": True}
 
 
 def _other_rank(call: Call) -> Iterator[tuple[str, Call]]:
