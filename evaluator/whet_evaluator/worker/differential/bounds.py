@@ -11,8 +11,10 @@ then on its launch is not held to anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
+
+from .hooks import before
 
 _MASKS = {"create_masked_load": 1, "create_masked_store": 2, "create_atomic_rmw": 3}
 """Where the mask is among an operation's arguments."""
@@ -36,8 +38,8 @@ class Bounds:
         self._watch_launches(interpreter.GridExecutor)
         for name, at in _MASKS.items():
             self._confine(builder, name, at, interpreter.TensorHandle)
-        self._before(builder, "create_atomic_cas", self._compare_and_swap)
-        self._before(builder, "create_int_to_ptr", self._give_up)
+        before(builder, "create_atomic_cas", self._compare_and_swap)
+        before(builder, "create_int_to_ptr", self._give_up)
 
     def begin(self, *own: dict[int, tuple[int, int]]) -> None:
         """`own` says, by an allocation's address, which part of it is not red zone; it may grow
@@ -79,15 +81,6 @@ class Bounds:
 
         setattr(builder, name, confined)
 
-    def _before(self, builder: Any, name: str, note: Callable[..., None]) -> None:
-        original = getattr(builder, name)
-
-        def wrapped(self: Any, *args: Any, **more: Any) -> Any:
-            note(*args)
-            return original(self, *args, **more)
-
-        setattr(builder, name, wrapped)
-
     # ---- what is held against what ----------------------------------------------------
 
     def _enter(self, allocations: list[tuple[int, int]]) -> None:
@@ -98,7 +91,7 @@ class Bounds:
         self._starts = np.array([start for start, _ in ranges], np.uint64)
         self._ends = np.array([end for _, end in ranges], np.uint64)
 
-    def _give_up(self, *_: Any) -> None:
+    def _give_up(self, *_: Any, **__: Any) -> None:
         self._starts = None
 
     def _within(self, pointers: Any) -> Any:
@@ -112,7 +105,7 @@ class Bounds:
         ends = self._ends[np.maximum(nearest, 0)]
         return (nearest >= 0) & (addresses < ends) & (ends - addresses >= size)
 
-    def _compare_and_swap(self, pointers: Any, *_: Any) -> None:
+    def _compare_and_swap(self, pointers: Any, *_: Any, **__: Any) -> None:
         if self._starts is not None and not self._within(pointers).all():
             self._note("create_atomic_cas", 1)
             raise IndexError(self._found)

@@ -64,7 +64,7 @@ class Prepared:
         for tensor in self.tensors if self._is_disturbed else ():
             # An expanded tensor cannot be written to as a whole.
             with self._torch.no_grad(), contextlib.suppress(RuntimeError):
-                tensor.add_(0)
+                tensor.copy_(tensor.clone())
 
     def nudge(self) -> None:
         """Moves every floating-point input by one ulp, up or down by its own bits."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .contention import Contention, Met
+from .hooks import before
 
 READ, WRITE, ATOMIC = 0, 1, 2
 _ALONE = 3
@@ -28,7 +29,7 @@ _ALONE = 3
 MAX_ACCESSES = 1 << 22
 """Elements noted per launch: 100 MB. Of a larger launch nothing is said."""
 _MAX_SUSPECTS = 1000
-_ATOMICS: dict[str, tuple[Callable[..., Met], int, int | None]] = {
+ATOMICS: dict[str, tuple[Callable[..., Met], int, int | None]] = {
     "create_atomic_cas": (Contention.compare_and_swap, 0, None),
     "create_atomic_rmw": (Contention.update, 1, 3),
     "create_atomic_load": (Contention.load, 0, 1),
@@ -84,11 +85,11 @@ class Races:
     def install(self, builder: Any) -> None:
         """Wraps the memory operations of Triton's `InterpreterBuilder`. Operations wrapped
         later, such as those that `widen` replaces for a while, still end here."""
-        self._before(builder, "set_grid_dim", self._begin_launch)
-        self._before(builder, "set_grid_idx", self._begin_program)
-        self._before(builder, "create_masked_load", self._load)
-        self._before(builder, "create_masked_store", self._store)
-        for name in _ATOMICS:
+        before(builder, "set_grid_dim", self._begin_launch, self._is_watching)
+        before(builder, "set_grid_idx", self._begin_program, self._is_watching)
+        before(builder, "create_masked_load", self._load, self._is_watching)
+        before(builder, "create_masked_store", self._store, self._is_watching)
+        for name in ATOMICS:
             self._around(builder, name)
 
     def begin(self) -> None:
@@ -100,22 +101,15 @@ class Races:
         self._watching = False
         return self._found
 
-    def _before(self, builder: Any, name: str, note: Callable[..., None]) -> None:
-        original, races = getattr(builder, name), self
-
-        def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if races._watching:
-                note(*args, **kwargs)
-            return original(self, *args, **kwargs)
-
-        setattr(builder, name, wrapped)
+    def _is_watching(self) -> bool:
+        return self._watching
 
     def _around(self, builder: Any, name: str) -> None:
         """An atomic is noted after it ran: only then is known whether it acquired."""
         original, races = getattr(builder, name, None), self
         if original is None:  # atomic loads and stores are younger than Triton 3.6
             return
-        carry_out, ptrs_at, mask_at = _ATOMICS[name]
+        carry_out, ptrs_at, mask_at = ATOMICS[name]
 
         def wrapped(self: Any, *args: Any) -> Any:
             launch = races._launch

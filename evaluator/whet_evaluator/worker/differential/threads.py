@@ -20,14 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .races import bits
+from .hooks import before
+from .races import ATOMICS, bits
 
 _MAX_BLOCKS = 64
 """Loads, and stores, that are remembered at once; of a program with more nothing is said."""
-_BARRIERS = (
-    "create_barrier", "create_atomic_cas", "create_atomic_rmw", "create_atomic_load",
-    "create_atomic_store", "create_atomic_poll",
-)  # fmt: skip
+_BARRIERS = ("create_barrier", *ATOMICS)
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,13 @@ class Threads:
 
     def install(self, builder: Any) -> None:
         """Wraps the memory operations of Triton's `InterpreterBuilder`."""
-        self._before(builder, "set_grid_dim", self._begin_launch)
-        self._before(builder, "set_grid_idx", self._begin_program)
-        self._before(builder, "create_masked_load", self._load)
-        self._before(builder, "create_masked_store", self._store)
-        for name in _BARRIERS:
-            if hasattr(builder, name):
-                self._before(builder, name, self._barrier)
+        notes: dict[str, Callable[..., None]] = {
+            "set_grid_dim": self._begin_launch, "set_grid_idx": self._begin_program,
+            "create_masked_load": self._load, "create_masked_store": self._store,
+            **{name: self._barrier for name in _BARRIERS if hasattr(builder, name)},
+        }  # fmt: skip
+        for name, note in notes.items():
+            before(builder, name, note, self._is_asked)
 
     def begin(self) -> None:
         self._watching, self._program, self._found = True, None, ""
@@ -81,15 +79,8 @@ class Threads:
         self._watching, self._program = False, None
         return self._found
 
-    def _before(self, builder: Any, name: str, note: Callable[..., None]) -> None:
-        original, threads = getattr(builder, name), self
-
-        def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if threads._watching and not threads._found:
-                note(*args, **kwargs)
-            return original(self, *args, **kwargs)
-
-        setattr(builder, name, wrapped)
+    def _is_asked(self) -> bool:
+        return self._watching and not self._found
 
     # ---- what is noted ----------------------------------------------------------------
 
