@@ -28,7 +28,7 @@ from whet_agent.task import Task
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Evaluator, Progress, Shipped
 from whet_evaluator.files import load_manifest, shipped
-from whet_evaluator.statistics import Measured, analyse
+from whet_evaluator.statistics import ZONE, Measured, analyse
 from whet_evaluator.worker.launch_records import Counted
 from whet_evaluator.worker.records import Correct, Facts, Recorded, Timing, WorkerVerdict
 
@@ -252,7 +252,7 @@ def _timing_checks(evidence: Evidence, verdict: Correct) -> tuple[Check, ...]:
 def _timing_words(
     evidence: Evidence, then: Measured | None, now: Measured | None, verdict: Correct
 ) -> tuple[Status, str]:
-    """Intervals that overlap agree. Other hardware and a noisy device say nothing either way."""
+    """Other hardware and a noisy device say nothing either way."""
     place = evidence.environment.device or "no device"
     if then is None:
         assert now is not None
@@ -265,9 +265,18 @@ def _timing_words(
         return "not repeated", f"Measured on {place} then; {_interval(now)} on {here} now."
     if not now.control_ok:
         return "not repeated", f"{here} is too noisy now to repeat the measurement."
+    return _compared(then, now, here)
+
+
+def _compared(then: Measured, now: Measured, here: str | None) -> tuple[Status, str]:
+    """Intervals that overlap agree, and so do those whose gap nobody would notice: each is of one
+    session, and what a session keeps throughout is in neither."""
     both = f"{_interval(then)} then, {_interval(now)} now"
     if now.low <= then.high and then.low <= now.high:
         return "holds", f"Measured again on {here}: {both}."
+    if now.low <= then.high * ZONE and then.low <= now.high * ZONE:
+        gap = f"the intervals lie less than {ZONE - 1:.0%} apart, as two sessions may"
+        return "holds", f"Measured again on {here}: {both}; {gap}."
     return "changed", f"Measured on {here}: {both}, and the intervals do not overlap."
 
 

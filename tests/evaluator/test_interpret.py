@@ -30,6 +30,46 @@ def habits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict]]:
     return by_name
 
 
+def test_a_scalar_ends_a_loop_with_any_numpy(tmp_path: Path) -> None:
+    """Triton 3.6 makes an integer of an array of one element, which NumPy refuses from 2.4 on."""
+    (tmp_path / "asked.py").write_text(AS_IN_3_6)
+    job = make_job(tmp_path, tmp_path, tmp_path / "out", "asked.py", arch="sm_90")
+    assert (
+        run_stage("tests:run", {**job, "nodes": ["asked.py"]})["outcomes"][0]["outcome"] == "passed"
+    )
+
+
+AS_IN_3_6 = """
+import torch, triton, triton.language as tl
+from triton.runtime import interpreter
+
+inner = interpreter._patch_lang_tensor.__wrapped__
+
+def as_in_3_6(tensor, scope):
+    inner(tensor, scope)
+    scope.set_attr(tensor, "__index__", refuse)
+
+def refuse(tensor):
+    raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
+
+for cell in interpreter._patch_lang_tensor.__closure__:
+    if cell.cell_contents is inner:
+        cell.cell_contents = as_in_3_6
+
+@triton.jit
+def add_up(x_ptr, out_ptr, n):
+    total = 0.0
+    for i in range(0, n):
+        total += tl.load(x_ptr + i)
+    tl.store(out_ptr, total)
+
+def test_sum():
+    x, out = torch.arange(5, device="cuda").float(), torch.zeros(1, device="cuda")
+    add_up[(1,)](x, out, 5)
+    assert out.item() == 10
+"""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_habit(habits: dict[str, list[dict]], name: str) -> None:
     for outcome in habits[name]:

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# All that needs a clock, in three parts of under ten minutes each, so that a machine lent by
+# All that needs a clock, in four parts of under ten minutes each, so that a machine lent by
 # the half hour is enough. Tables and logs go to OUT; a part goes on after a failure and ends
 # with the number of commands that failed.
 #
-#     tests/gpu/all.sh OUT first|second|third [PYTHON]
+#     tests/gpu/all.sh OUT first|second|third|fourth [PYTHON]
 #
 # OUT and PYTHON, which has torch, triton and Whet's own dependencies, are taken from the
 # project's root.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 out=$(realpath -m "${1:?where the tables go}")
-part=${2:?first, second or third}
+part=${2:?first, second, third or fourth}
 python=$(command -v "${3:-python3}")
 case $python in /*) ;; *) python=$PWD/$python ;; esac
 export PYTHONPATH="$PWD/server:$PWD/agent:$PWD/evaluator${PYTHONPATH:+:$PYTHONPATH}"
@@ -33,16 +33,20 @@ case $part in
   first)
     try 150 turnaround "$python" benchmarks/turnaround.py --candidates 8 --out "$out/turnaround_h200.md"
     try 100 isolation "$python" tests/gpu/try_isolation.py --out "$out/isolation_h200.md"
-    try 120 evidence "$python" tests/gpu/try_evidence.py --whet "$whet" --out "$out/evidence_h200.md"
-    try 200 clock "$python" tests/adversarial/gpu.py --part clock --seconds 180 --out "$out/tricks_clock_h200.md"
+    try 240 evidence "$python" tests/gpu/try_evidence.py --whet "$whet" --out "$out/evidence_h200.md"
+    try 90 stumbles env -C examples "$whet" optimize --trust --json \
+      kernels/softmax.py::softmax_kernel --replay recorded/softmax_stumbles
     ;;
   second)
     try 580 aa "$python" benchmarks/aa.py --seconds 530 --out "$out/aa_h200.md" --raw "$out/aa_samples.jsonl"
     ;;
   third)
+    try 580 seeded "$python" benchmarks/seeded.py --device --no-tests --workers 4 --differential-s 8 \
+      --seconds 560 --out "$out/seeded_bugs_h200.md"
+    ;;
+  fourth)
     try 160 evaluator "$python" benchmarks/evaluator.py --candidates 4 --busy 20 --out "$out/evaluator_h200.md"
-    try 420 seeded "$python" benchmarks/seeded.py --device --no-tests --workers 4 --differential-s 8 \
-      --seconds 380 --out "$out/seeded_bugs_h200.md"
+    try 300 clock "$python" tests/adversarial/gpu.py --part clock --seconds 280 --out "$out/tricks_clock_h200.md"
     ;;
   *) echo "no part is called $part" >&2; exit 2 ;;
 esac

@@ -168,6 +168,7 @@ def _patch_interpreter(triton: Any, arch: str) -> None:
 
     Autotuner.prune_configs = first_config
     Autotuner._bench = untimed
+    _let_tensors_be_numbers(interpreter)
     interpreter._patch_lang = Patching(interpreter, triton.language).patch
     JITFunction.run = _not_interpreted
     _without_overflow_checks(interpreter.interpreter_builder)
@@ -175,6 +176,19 @@ def _patch_interpreter(triton: Any, arch: str) -> None:
     libdevice.install()
     tf32.install(interpreter.interpreter_builder, arch)
     bfloat16.install(interpreter.InterpreterBuilder)
+
+
+def _let_tensors_be_numbers(interpreter: Any) -> None:
+    """A scalar is an array of one element there. NumPy makes no integer of one from 2.4 on, and
+    Triton 3.6 asks it to wherever a loop ends at an argument of the kernel."""
+    real = interpreter._patch_lang_tensor
+
+    @functools.wraps(real)
+    def patch(tensor: Any, scope: Any) -> None:
+        real(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+
+    interpreter._patch_lang_tensor = patch
 
 
 def _convert_floats(interpreter: Any) -> None:

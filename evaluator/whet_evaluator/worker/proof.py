@@ -10,7 +10,8 @@ rewrites have them.
 
 What an original does, its candidate may do: `judge` compares two records and runs where
 neither version was imported. A launch is taken to have written what has changed in memory,
-which holds for both versions alike since outputs start as poison.
+which holds for both versions alike since outputs start as poison; and what was nothing but
+zeros before it and after it, to which an honest kernel may have added zeros.
 """
 
 from __future__ import annotations
@@ -175,10 +176,17 @@ class Proof:
             memory = _memory(tensor)
             self._given_bytes[memory] = max(n_bytes, self._given_bytes.get(memory, 0))
         for memory, tensor in storages.items():
-            held = before[memory]
-            if held is None or not bool((held == self._bytes(tensor)).all()):
+            if self._may_have_written(tensor, before[memory]):
                 self._labels[memory] = self._label(tensor).joined(label)
         return result
+
+    def _may_have_written(self, tensor: Any, before: Any) -> bool:
+        """Whether its memory changed, or holds nothing but zeros where the tensor lies. `before`
+        is None where there was too much of it."""
+        if before is None or not bool((before == self._bytes(tensor)).all()):
+            return True
+        own = tensor.detach().contiguous().reshape(-1).view(self._torch.uint8)
+        return not bool(own.any())
 
     def _label_of_kernel(self, jit: Any) -> _Label:
         code = getattr(getattr(jit, "fn", None), "__code__", None)

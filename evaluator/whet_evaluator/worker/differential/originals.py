@@ -43,13 +43,21 @@ class Originals:
         self.means.bank.trim()
         return {c["id"] for c in wanted if bank.has(self.place(c), "main")}
 
+    async def widen(self, case: Case, budget_s: float) -> bool:
+        """Runs one case in float64 where that was never begun. Whether it is known thereby."""
+        place = self.place(case)
+        if bank.has(place, "wide") or bank.died(place, "wide") or not _bearably_wide(case):
+            return False
+        self.not_covered.extend(await self._run_kind([{**case, "number": 0}], "wide", budget_s))
+        return bank.has(place, "wide")
+
     def place(self, case: Case) -> str:
         """The bank's folder for it."""
         reference = self.request.references.get(case["call"]["launcher"], "")
         return self.means.bank.place(self.basis + reference, case)
 
     async def _run(self, lacking: list[Case], budget_s: float) -> None:
-        small = [c for c in lacking if c["elements"] <= _WIDE_ELEMENTS and not c.get("dry")]
+        small = [case for case in lacking if _bearably_wide(case)]
         ran = False
         try:
             faults, faults_of_wide = await asyncio.gather(
@@ -99,3 +107,7 @@ class Originals:
         if case["call"]["launcher"] in self.request.references:
             runs.append("reference")
         return [*runs, "ulp"] if self.means.mode == "device" else runs
+
+
+def _bearably_wide(case: Case) -> bool:
+    return case["elements"] <= _WIDE_ELEMENTS and not case.get("dry")

@@ -169,7 +169,7 @@ class Producer:
             self._races.begin()
             self._threads.begin()
             self._hints.begin()
-        with self._manner(name):
+        with self._manner(name, case):
             made = execution.of(lambda: self._function(name, case))
         overwrites = False
         if name == "first":
@@ -187,11 +187,12 @@ class Producer:
             tuned=tuners.n_tunings() > n_tunings,
         )  # fmt: skip
 
-    def _manner(self, name: str) -> contextlib.AbstractContextManager[None]:
+    def _manner(self, name: str, case: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
         if name == "back":
             return tuners.tuned()
-        wide = name in {"float64", "nudged"}
-        return widened(nudged=name == "nudged") if wide else contextlib.nullcontext()
+        if name not in {"float64", "nudged"}:
+            return contextlib.nullcontext()
+        return widened(nudged=name == "nudged", alike="equal" in case["values"].values())
 
     def _function(self, name: str, case: dict[str, Any]) -> Callable[..., Any]:
         call = case["call"]

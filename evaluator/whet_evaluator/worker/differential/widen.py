@@ -8,7 +8,9 @@ as the original's error.
 
 `nudged` moves every float read from memory by one unit in the last place of float32, up
 or down by a hash of its value, so that a value read twice moves the same way. What that
-changes in the outputs is what any order of additions may change.
+changes in the outputs is what any order of additions may change. Where all values are `alike`
+they would move together and nothing would cancel otherwise than before: there its place within
+what is read at once decides.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ _WIDE = {"fp16", "bf16", "fp32", "fp64"}
 
 
 @contextmanager
-def widened(*, nudged: bool = False) -> Iterator[None]:
+def widened(*, nudged: bool = False, alike: bool = False) -> Iterator[None]:
     """Within it, kernels interpreted in this process compute in float64."""
     from triton.runtime import interpreter
 
@@ -32,7 +34,7 @@ def widened(*, nudged: bool = False) -> Iterator[None]:
             replaced.append((owner, name, owner.__dict__[name]))
             setattr(owner, name, value)
 
-    _Widening(interpreter, nudged=nudged).install(replace)
+    _Widening(interpreter, nudged=nudged, alike=alike).install(replace)
     try:
         yield
     finally:
@@ -43,7 +45,7 @@ def widened(*, nudged: bool = False) -> Iterator[None]:
 class _Widening:
     """The replacements, over what the interpreter (and our bfloat16) did before."""
 
-    def __init__(self, interpreter: Any, *, nudged: bool) -> None:
+    def __init__(self, interpreter: Any, *, nudged: bool, alike: bool) -> None:
         import numpy as np
 
         self._np = np
@@ -51,7 +53,7 @@ class _Widening:
         self._handle = interpreter.TensorHandle
         self._builder = interpreter.InterpreterBuilder
         self._memory_type: Callable[[Any], Any] = interpreter._get_np_dtype
-        self._nudged = nudged
+        self._nudged, self._alike = nudged, alike
 
     def install(self, replace: Callable[[Any, str, Any], None]) -> None:
         builder = self._builder
@@ -133,7 +135,9 @@ class _Widening:
 
     def _moved(self, data: Any, kind: Any) -> Any:
         np = self._np
-        hashed = np.ascontiguousarray(data).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        own = np.arange(data.size, dtype=np.uint64).reshape(data.shape) if self._alike else None
+        bits = np.ascontiguousarray(data).view(np.uint64) if own is None else own
+        hashed = bits * np.uint64(0x9E3779B97F4A7C15)
         up = (hashed >> np.uint64(62)) & np.uint64(1)
         step = 2.0**-52 if kind.name == "fp64" else 2.0**-23
         with np.errstate(all="ignore"):
