@@ -313,3 +313,17 @@ def test_bits_that_differ_by_roundings_are_listed_and_more_is_rejected(tmp_path)
     row = judged(tmp_path / "race", both(true), {"first": ran(true), "again": ran(off)})
     assert "is not the same for the same inputs" in row["sentence"]
     assert row["hard"]
+
+
+def test_noise_is_as_large_as_any_order_of_additions_may_make_it(tmp_path):
+    """Many terms that nearly cancel: what atomics make of them differs by more than a few ulp."""
+    candidate = {"first": ran(values()), "again": ran(moved(40))}
+    row = judged(tmp_path / "well", both(values()), candidate, wide_of(nudged_by=1))
+    assert row["hard"]
+    row = judged(tmp_path / "ill", both(values()), candidate, wide_of(nudged_by=30))
+    assert row["sentence"]
+    assert not row["hard"]
+
+
+def wide_of(nudged_by):
+    return {"float64": ran(values()), "nudged": ran(moved(nudged_by))}

@@ -136,6 +136,13 @@ def test_rounds_are_not_added_without_time_or_below_the_first_look() -> None:
     assert len(take(Scripted(edge), watch(), seed=1, n_rounds=3, n_pairs=2).rounds) == 3
 
 
+def test_a_control_that_says_nothing_leads_to_the_first_look() -> None:
+    """A search takes few rounds; a small shape must not make its candidate's device noisy."""
+    taken = take(Scripted(spread=0.03), watch(), seed=1, n_rounds=5, n_pairs=5)
+    assert len(taken.slowed) >= 20
+    assert len(take(Scripted(), watch(), seed=1, n_rounds=5, n_pairs=5).rounds) == 5
+
+
 def test_the_looks_share_one_alpha() -> None:
     """Integrated for normal scores: any look errs with 5 %, against 11 % if each had 5 %."""
     assert any_look_misses(CLAIM_ALPHA, 201) == pytest.approx(0.05, abs=2e-4)

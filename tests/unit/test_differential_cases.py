@@ -102,6 +102,16 @@ def test_labels_stay_below_the_number_of_classes() -> None:
     assert fewer == labels[:5]
 
 
+@pytest.mark.parametrize(("kind", "n_found"), [("int64", 1), ("int8", 0)])
+def test_a_table_grows_until_its_indices_need_more_than_a_byte(kind: str, n_found: int) -> None:
+    index = tensor((4,), dtype=kind, storage=1, values=[0, 3, 9, 4])
+    one = call(index, tensor((10, 7)), names=("index", "table"))
+    made = cases.generate([one], [], seed=1, blocks=[64])
+    far = [case for case in made if case["name"].endswith("-> 259") and case["hard"]]
+    held = [max(case["call"]["args"][0]["tensor"]["values"]) for case in far]
+    assert held == [258] * n_found
+
+
 def test_indices_stay_below_a_count_that_does_not_move() -> None:
     segments = tensor((4,), dtype="int64", storage=1, values=[0, 2, 1, 2])
     one = call(tensor((4, 130)), segments, n_segments=3)

@@ -71,7 +71,8 @@ class Watch:
 
 
 def take(sampler: Sampler, watch: Watch, *, seed: int, n_rounds: int, n_pairs: int) -> Taken:
-    """`n_rounds` of `n_pairs`, and on to the next looks while that leaves things undecided."""
+    """`n_rounds` of `n_pairs`, and on to the next looks while that leaves things undecided. With
+    fewer rounds than the first look has, only a control that says nothing leads there."""
     order = random.Random(seed)
     taken, target, began = Taken(), n_rounds, watch.now()
     watch.disturbance()
@@ -79,8 +80,9 @@ def take(sampler: Sampler, watch: Watch, *, seed: int, n_rounds: int, n_pairs: i
         while len(taken.rounds) < target:
             watch.on_round(len(taken.rounds), target)
             _round(sampler, watch, order, taken, n_pairs)
-        following = next_look(target) if target >= LOOKS[0] else None
-        if following is None or not is_undecided(taken.rounds, taken.control, taken.slowed):
+        following = next_look(target)
+        asked = [taken.rounds] if target >= LOOKS[0] else []
+        if following is None or not is_undecided(*asked, taken.control, taken.slowed):
             return taken
         seconds = (watch.now() - began) * (following - target) / target
         if not watch.may_go_on(seconds):

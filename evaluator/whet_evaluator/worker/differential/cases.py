@@ -39,6 +39,7 @@ MANY_PROGRAMS = 96
 MAX_RECORDED = 40
 MAX_REDRAWN, N_DRAWS = 4, 3
 MAX_OUTER_BLOCK, MAX_OUTER_TOLD = 64, 129
+FAR_INDICES = 1.09
 OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
@@ -148,7 +149,8 @@ def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
     yield from _recorded(family, setting)
     yield from _integers(family, setting)
     for turn, number in enumerate(_bases(family, setting.cheap)):
-        free = {i for i, g in enumerate(family.groups) if not _is_contract(g, setting)}
+        by_16 = {i for i, g in enumerate(family.groups) if _is_contract(g, setting)}
+        free = set(range(len(family.groups))) - by_16
         small = sizes.shrunken(family, number, setting.blocks, setting.cheap, free)
         call = family.calls[number] if small is None else small.calls[0]
         if small is not None:
@@ -157,6 +159,8 @@ def _of_family(family: Family, setting: _Setting) -> Iterable[_Draft]:
         yield from _shapes(family, base, setting, later=turn)
         yield from _values(family, call, setting, later=turn)
         if turn == 0:
+            for what, made in sizes.beyond_a_byte(base, by_16):
+                yield _Draft(FAR_INDICES, setting.family, "shape", what, made, hard=True)
             yield from _layouts(family, call, setting)
             yield from _scalars(call, setting)
             yield from _forms(base, setting)

@@ -98,6 +98,12 @@ def is_index(described: dict[str, Any]) -> bool:
     return described["dtype"] in _INDEX_TYPES and (low >= 0 or low in _PADDING)
 
 
+def largest(call: encoded.Call) -> int:
+    """The largest value that could be an index into a dimension of the call; -1 without any."""
+    held = [d for d in encoded.tensors(call).values() if d["dtype"] in _INDEX_TYPES]
+    return max((_extremes(one)[1] for one in held if is_index(one)), default=-1)
+
+
 def is_running_count(described: dict[str, Any]) -> bool:
     """Whether the values could be where packed sequences begin: rising from zero."""
     values = described.get("values", ())

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
-from . import dimensions, encoded
+from . import dimensions, encoded, indices
 from .dimensions import Family, Group
 
 MAX_FACTOR = 1024
@@ -15,6 +15,7 @@ MANY = 8
 than they tell. The recorded calls have them all."""
 FAR = 5
 """Times the largest recorded size: beyond a number of blocks or programs that was fixed."""
+PAST_A_BYTE, PAST_A_BYTE_BY_16 = 259, 272
 MAX_BEYOND = 16
 """How many times its size a dimension may become, to lie beyond the largest recorded one."""
 
@@ -56,6 +57,19 @@ def changes(
         yield True, {index: target}
     if followers and all(followers.values()):
         yield sure, {index: target} | {o: factor * target for o, factor in followers.items()}
+
+
+def beyond_a_byte(base: Family, by_16: AbstractSet[int]) -> Iterator[tuple[str, encoded.Call]]:
+    """What changed and the call, for each dimension that indices lead into, where they stayed
+    below what a byte holds and no longer do."""
+    small = indices.largest(base.calls[0])
+    for index, group in enumerate(base.groups):
+        target = PAST_A_BYTE_BY_16 if index in by_16 else PAST_A_BYTE
+        if group.sizes[0] >= target:
+            continue
+        made = dimensions.resized(base, 0, {index: target})
+        if made is not None and 2 * small <= 255 < indices.largest(made) < target:
+            yield described(base, {index: target}), made
 
 
 def n_outer(base: Family, changes: dict[int, int]) -> int:
