@@ -174,9 +174,10 @@ def _cases_cell(evidence: Evidence) -> str:
         return "none were run"
     counts: Counter[str] = Counter(case.status for case in found.cases)
     oracles = ", ".join(sorted({case.oracle for case in found.cases}))
+    watched = f"; {found.n_watched} watched on the interpreter" if found.n_watched else ""
     return (
         f"{listed(dict(counts)) or 'none'}; against {oracles or 'nothing'}; seed {found.seed}; "
-        f"{found.seconds:.1f} s of {found.budget_s:g} s"
+        f"{found.seconds:.1f} s of {found.budget_s:g} s{watched}"
     )
 
 

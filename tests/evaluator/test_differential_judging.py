@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from whet_evaluator.worker.differential import outputs, poison, tolerance
+from whet_evaluator.worker.differential import outputs, poison, tolerance, watched
 from whet_evaluator.worker.differential.judge import judge
 from whet_evaluator.worker.differential.outputs import Output, Run, UnreadableError
 
@@ -327,3 +327,33 @@ def test_noise_is_as_large_as_any_order_of_additions_may_make_it(tmp_path):
 
 def wide_of(nudged_by):
     return {"float64": ran(values()), "nudged": ran(moved(nudged_by))}
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "hard", "word"),
+    [
+        ({"race": "program 0 writes what program 1 reads"}, {}, True, "races: program 0"),
+        ({"strayed": "writes an element outside"}, {}, True, "writes an element outside"),
+        ({"misled": "tells the compiler multiple_of 16"}, {}, True, "multiple_of"),
+        ({"race": "program 0 writes"}, {"race": "program 1 writes"}, True, ""),
+        ({"race": "program 0 writes"}, {}, False, ""),
+        ({"race": "program 0 writes", "raised": "ValueError: no"}, {}, True, ""),
+    ],
+)
+def test_what_was_seen_of_a_run_counts_whatever_became_of_its_values(
+    tmp_path, seen, known, hard, word
+):
+    """On the interpreter beside a device: values there are not what is asked about."""
+    row = judged(tmp_path, both(values(), **known), both(moved(50), **seen), hard=hard)
+    assert word in row["watched"]
+    assert bool(row["watched"]) == bool(word)
+    verdict = watched.verdict([(CASE, row)])
+    assert (verdict is not None) == bool(word)
+    if verdict is not None:
+        assert verdict.cases[0].endswith("(on the interpreter); seed 4")
+
+
+CASE = {
+    "id": "c000", "name": "f(float32[2])", "group": "shape", "hard": True, "seed": 4,
+    "call": {"launcher": "k.py::f"},
+}  # fmt: skip

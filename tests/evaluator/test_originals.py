@@ -40,7 +40,7 @@ def originals(tmp_path, end):
 
         def write(n_cases):
             for number in range(n_cases):
-                folder = tmp_path / "output" / "differ" / "0" / str(number)
+                folder = tmp_path / "output" / "differ" / mode / "0" / str(number)
                 folder.mkdir(parents=True)
                 (folder / "ended").touch()
 
@@ -87,7 +87,7 @@ def test_a_case_that_kills_the_original_is_left_out_and_the_rest_goes_on(tmp_pat
     def end(n_child, write):
         write(2)
         if n_child == 1:
-            (tmp_path / "output" / "differ" / "0" / "1" / "ended").unlink()
+            (tmp_path / "output" / "differ" / "device" / "0" / "1" / "ended").unlink()
             return Died("signal 11", "")
         return Answered({})
 

@@ -3,7 +3,8 @@ that order, is its verdict.
 
 In a search, what does not wait for another runs beside it: compiling, tests and generated
 cases; then timing beside the judging of the cases. In a confirmation the tests come
-first: what they launch is then compiled, once, beside the cases.
+first: what they launch is then compiled, once, beside the cases, which on a device
+also run on the interpreter to be watched.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 from . import answers, records
 from .bench import Bench
 from .codec import from_json, to_json
+from .differential import watched
 from .differential.means import Means
 from .differential.suite import Case, Row, Suite
 from .launch_records import Launch
@@ -75,8 +77,11 @@ class Cascade:
         launches = answers.launches(tested) or self._request.launches
         loading = beside.start(self._load(launches))
         running = beside.start(self._cases(tested["launches"]))
+        watching = beside.start(self._watched(tested["launches"]))
         loaded = await loading
         differed = await self._conclusion(await running)
+        if differed is not None:
+            differed = self._as_watched(differed, await watching)
         return self._correct(tested, loaded, differed, await self._time(tested))
 
     async def _side_by_side(self, beside: _Beside) -> records.Correct:
@@ -175,6 +180,20 @@ class Cascade:
         if not isinstance(rows, list):
             raise Rejected(rows)
         return rows
+
+    async def _watched(self, launched: list[Any]) -> Rows:
+        """Rows of cases on the interpreter, where it is not the interpreter that judges anyway."""
+        if self._suite is None or self._stages.mode != "device":
+            return []
+        suite = Suite(watched.means_of(self._means()), self._request, self._where)
+        launches = to_json(self._request.launches)
+        return await watched.rows_of(suite, await self._calls(), launches, launched)
+
+    def _as_watched(self, differed: records.Differential, rows: Rows) -> records.Differential:
+        verdict = watched.verdict(rows) if self._request.differences != "listed" else None
+        if verdict is not None:
+            raise Rejected(verdict)
+        return watched.noted(differed, rows)
 
     async def _conclusion(self, rows: Rows) -> records.Differential | None:
         if self._suite is None:

@@ -153,6 +153,9 @@ class Differential:
     seed: int
     seconds: float
     budget_s: float
+    n_watched: int = 0
+    """Of a confirmation on a device: cases that both versions also ran on the interpreter, where
+    races, stray accesses and hints that do not hold are seen."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,7 @@ class Children:
         self, number: int, left: list[Case], item: Callable[[Case], dict[str, Any]],
         keep: Callable[[Case, str], None], on_end: OnEnd,
     ) -> None:  # fmt: skip
-        folder = os.path.join(self.where.scratch.output, "differ", str(number))
+        folder = os.path.join(self.where.scratch.output, "differ", self.mode, str(number))
         while left:
             shutil.rmtree(folder, ignore_errors=True)
             end = await self._child([{**item(case), "must": _must(case)} for case in left], folder)

@@ -1,7 +1,7 @@
 """One case's runs of the original and of a candidate: equal, or how they differ. Needs torch.
 
-Every rule that makes a difference stands here. Values are judged against an oracle, all
-else against what the original did.
+Every rule about numbers stands here, every other one in `conduct`. Values are judged against an
+oracle, all else against what the original did.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import elements
+from .conduct import Conduct
 from .outputs import Output, Run
 from .tolerance import Errors, allowed, errors, is_trusted, scaled_errors, vanished
 
@@ -39,6 +40,9 @@ class Finding:
     """Why no verdict is possible: the case says nothing about the candidate."""
     is_noise: bool = False
     """The sentence is about bits alone: each run's values are as near as they must be."""
+    watched: str = ""
+    """What was seen of the candidate while it ran and not of the original, whatever became of
+    their values."""
     oracles: set[str] = field(default_factory=set)
 
     def note(self, original: Errors, candidate: Errors) -> None:
@@ -62,81 +66,13 @@ class Comparison:
 
     def judge(self) -> Finding:
         """The first rule that is broken names the difference."""
-        finding = self.finding
+        finding, conduct = self.finding, Conduct(self._original, self._candidate)
         finding.sentence = (
-            self._exceptions() or self._forms() or self._side_effects() or self._values()
-            or self._repeats() or self._other_values() or self._races() or self._hints()
+            conduct.exceptions() or conduct.forms() or conduct.side_effects() or self._values()
+            or self._repeats() or self._other_values() or conduct.races() or conduct.hints()
         )  # fmt: skip
+        finding.watched = conduct.watched()
         return finding
-
-    # ---- what is not a number ---------------------------------------------------------
-
-    def _exceptions(self) -> str:
-        for name, run in self._candidate.items():
-            expected = self._original[name]
-            if run.raised and not expected.raised:
-                return f"raises {run.raised}, where the original returns"
-            if expected.raised and not run.raised:
-                return f"returns, where the original raises {expected.raised}"
-        return ""
-
-    def _forms(self) -> str:
-        for name, run in self._candidate.items():
-            expected = self._original[name]
-            if run.raised:
-                continue
-            if run.structure != expected.structure:
-                return f"returns {run.structure}, where the original returns {expected.structure}"
-            for got, want in zip(run.outputs, expected.outputs):
-                if sentence := self._form(got, want):
-                    return sentence
-            if len(run.outputs) != len(expected.outputs):
-                roles = {o.role for o in run.outputs} ^ {o.role for o in expected.outputs}
-                return f"only one version makes {', '.join(sorted(roles))}"
-            if not elements.alike(run.plain, expected.plain):
-                return f"returns {elements.short(run.plain)}, where the original returns {elements.short(expected.plain)}"
-        return ""
-
-    def _form(self, got: Output, want: Output) -> str:
-        """Type, shape, whose memory; of what the launcher returned also how it lies there."""
-        if (got.dtype, got.shape, got.type) != (want.dtype, want.shape, want.type):
-            return f"{want.role} is {elements.form(got)}, where the original's is {elements.form(want)}"
-        if got.shares != want.shares:
-            return f"{want.role} {elements.sharing(got)}, where the original's {elements.sharing(want)}"
-        if not want.role.startswith("output"):
-            return ""
-        if got.requires_grad != want.requires_grad:
-            return f"{want.role} {elements.grad(got)}, where the original's {elements.grad(want)}"
-        known = {o.strides for run in self._original.values() for o in run.outputs
-                 if o.role == want.role}  # fmt: skip
-        if len(known) > 1 or elements.lies_as(got, want):
-            return ""
-        return f"{want.role} has strides {got.strides}, where the original's has {want.strides}"
-
-    def _side_effects(self) -> str:
-        may_change = {n for run in self._original.values() for n in run.changed}
-        for name, run in self._candidate.items():
-            extra = [n for n in run.changed if n not in may_change]
-            if extra:
-                return f"changes its input {extra[0]}, which the original leaves alone"
-            if not run.zones_intact and self._original[name].zones_intact:
-                return "writes outside its tensors, into the red zones around them"
-            if run.strayed and not self._original[name].strayed:
-                return run.strayed
-            if settings := [s for s in run.settings if s not in self._original[name].settings]:
-                return f"leaves {settings[0]} changed, which the original does not touch"
-            if run.overwrites and not self._original[name].overwrites:
-                return "a later call overwrites what an earlier one returned"
-        return ""
-
-    def _races(self) -> str:
-        """What the original's programs do to each other they may do in a candidate."""
-        race = self._candidate["first"].race
-        return f"races: {race}" if race and not self._original["first"].race else ""
-
-    def _hints(self) -> str:
-        """What the original tells the compiler a candidate may tell it, too."""
-        return "" if self._original["first"].misled else self._candidate["first"].misled
 
     # ---- numbers ----------------------------------------------------------------------
 

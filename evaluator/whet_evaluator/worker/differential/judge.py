@@ -30,7 +30,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
-    """`{sentence, hard, oracle, original_error, candidate_error, unjudged, cheated}` of one case."""
+    """`{sentence, hard, oracle, original_error, candidate_error, unjudged, watched, cheated}` of one
+    case."""
     original = _runs(torch, item["original"], (*_COMPARED, "ulp", "reference"))
     wide = _runs(torch, item["wide"], ("float64", "nudged"))
     flaw = _flaw(original)
@@ -56,6 +57,7 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
         "original_error": _finite(finding.original_error),
         "candidate_error": _finite(finding.candidate_error),
         "unjudged": finding.unjudged,
+        "watched": finding.watched if item["hard"] and sound else "",
         "cheated": _trick(original, candidate) if item.get("proven") else None,
     }
 

@@ -31,3 +31,5 @@ class Means:
     max_cases: int
     max_bytes: int
     """Of outputs that one version may write."""
+    in_float64: bool = True
+    """Whether the original also runs on the interpreter in float64, as an oracle."""

@@ -46,10 +46,15 @@ class Originals:
     async def widen(self, case: Case, budget_s: float) -> bool:
         """Runs one case in float64 where that was never begun. Whether it is known thereby."""
         place = self.place(case)
-        if bank.has(place, "wide") or bank.died(place, "wide") or not _bearably_wide(case):
+        if bank.has(place, "wide") or bank.died(place, "wide"):
+            return False
+        if not self._may_be_wide(case):
             return False
         self.not_covered.extend(await self._run_kind([{**case, "number": 0}], "wide", budget_s))
         return bank.has(place, "wide")
+
+    def _may_be_wide(self, case: Case) -> bool:
+        return self.means.in_float64 and case["elements"] <= _WIDE_ELEMENTS and not case.get("dry")
 
     def place(self, case: Case) -> str:
         """The bank's folder for it."""
@@ -57,7 +62,7 @@ class Originals:
         return self.means.bank.place(self.basis + reference, case)
 
     async def _run(self, lacking: list[Case], budget_s: float) -> None:
-        small = [case for case in lacking if _bearably_wide(case)]
+        small = [case for case in lacking if self._may_be_wide(case)]
         ran = False
         try:
             faults, faults_of_wide = await asyncio.gather(
@@ -107,7 +112,3 @@ class Originals:
         if case["call"]["launcher"] in self.request.references:
             runs.append("reference")
         return [*runs, "ulp"] if self.means.mode == "device" else runs
-
-
-def _bearably_wide(case: Case) -> bool:
-    return case["elements"] <= _WIDE_ELEMENTS and not case.get("dry")

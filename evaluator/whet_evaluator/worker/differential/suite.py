@@ -151,18 +151,13 @@ class Suite:
 
         if case is None or len(self.deaths) >= MAX_DEATHS:
             return answers.verdict_of("differ", end)
-        if isinstance(end, OutOfTime):
-            spent = sum(
-                h["seconds"]
-                for h in bank.heads(os.path.join(self._originals.place(case), "main")).values()
-            )
-            if end.limit_s < _SLOW_FACTOR * spent + _SLOW_S:
-                self.deaths[case["id"]] = "not run: still running at the deadline"
-                return None
         verdict = answers.verdict_of("differ", end)
         if isinstance(verdict, records.Cheated):
             return verdict
         how = verdict.how if isinstance(verdict, records.Crashed) else "did not finish"
+        if why := self._says_nothing(end, case, how):
+            self.deaths[case["id"]] = f"not run: {why}"
+            return None
         self.deaths[case["id"]] = f"the process died ({how}), where the original returns"
         if not self._is_fatal(hard=case["hard"]):
             return None
@@ -172,6 +167,17 @@ class Suite:
                 cases=(sentence,), found=(said.checked(case, said.death_row(case), fatal=True),)
             )
         return verdict
+
+    def _says_nothing(self, end: StageEnd, case: Case, how: str) -> str:
+        """Why a death is none of the candidate's doing; empty where it is."""
+        if case.get("dry"):  # a launcher may fill what it makes, and nobody has that much memory
+            return how
+        if not isinstance(end, OutOfTime):
+            return ""
+        heads = bank.heads(os.path.join(self._originals.place(case), "main"))
+        spent = sum(head["seconds"] for head in heads.values())
+        slow = end.limit_s < _SLOW_FACTOR * spent + _SLOW_S
+        return "still running at the deadline" if slow else ""
 
     async def _court(
         self, done: list[Case], ran: dict[str, str], court: Where
