@@ -1,7 +1,7 @@
 """How far outputs are from the truth, and how far a candidate's may be. Pure; needs torch.
 
 Errors are in units in the last place (ulp) of the output's type, in two readings: the
-*typical* one relative to each element itself or an eighth of its row's root mean square (99th
+*typical* one relative to each element itself or a part of its row's root mean square (99th
 percentile), and the *largest* one relative to the element or that root mean square, so that
 elements that happen to lie near zero do not decide: what cancels there is as large in
 any order of the same operations.
@@ -19,7 +19,11 @@ FACTOR = 2.0
 FACTOR_OF_FEW = 8.0
 """With fewer than `FEW` elements luck decides how large the original's error is."""
 FEW = 64
-NEAR_ZERO = 1 / 8
+NEAR_ZERO, NEAR_ZERO_OF_FEW_BITS = 1 / 4, 1 / 8
+"""That part: a quarter, and an eighth for types of 16 and 8 bits, which registers hold exactly. In
+float32 a small element often is what is left of two large ones, rounded once more or less."""
+_FEW_BITS = 1e-4
+"""The distance from 1 to the next number from which on a type has few."""
 _MAX_SAMPLE = 1 << 20
 _MIN_TAIL = 10
 _FEW_LOST = 4
@@ -54,7 +58,8 @@ def errors(torch: Any, values: Any, truth: Any, dtype: Any) -> Errors:
         return Errors()
     tiny, eps = float(torch.finfo(dtype).tiny), epsilon(torch, dtype)
     apart, size = (values - truth).abs(), _row_size(torch, truth, tiny)
-    least = torch.maximum(truth.abs(), NEAR_ZERO * size).clamp_min(tiny)
+    near_zero = NEAR_ZERO if eps < _FEW_BITS else NEAR_ZERO_OF_FEW_BITS
+    least = torch.maximum(truth.abs(), near_zero * size).clamp_min(tiny)
     relative = (apart / (eps * least))[counted]
     scaled = scaled_errors(torch, values, truth, dtype)[counted]
     return Errors(_typical(torch, relative), float(scaled.max()))
@@ -79,7 +84,7 @@ def _row_size(torch: Any, truth: Any, tiny: float) -> Any:
 def allowed(torch: Any, seen: Errors, *, n_elements: int, dtype: Any) -> Errors:
     """The bound for a candidate where `seen` is the original's own error or conditioning."""
     factor = FACTOR if n_elements >= FEW else FACTOR_OF_FEW
-    floor = _FLOOR if epsilon(torch, dtype) < 1e-4 else _FLOOR_OF_FEW_BITS
+    floor = _FLOOR if epsilon(torch, dtype) < _FEW_BITS else _FLOOR_OF_FEW_BITS
     return Errors(
         max(factor * seen.typical, floor.typical), max(factor * seen.largest, floor.largest)
     )
