@@ -2,7 +2,8 @@
 
 A race, a stray access or a hint that does not hold can leave right values on the device at
 hand; on the interpreter it is seen. Only what its watchers saw counts: values are the device's
-to judge, and a version that the interpreter cannot run says nothing.
+to judge, and a version that the interpreter cannot run says nothing. Dry launches (`huge`) need
+it as well; what they show lies outside the contract and is listed.
 """
 
 from __future__ import annotations
@@ -59,5 +60,7 @@ def verdict(rows: list[tuple[Case, Row]]) -> Differs | None:
 
 
 def noted(found: Differential, rows: list[tuple[Case, Row]]) -> Differential:
-    """`found` with how many cases were watched."""
-    return dataclasses.replace(found, n_watched=len(rows))
+    """`found` with how many cases were watched, and what dry launches showed as further changes."""
+    dry = tuple(said.sentence(c, row) for c, row in rows if c.get("dry") and row["sentence"])
+    changes = (*found.behaviour_changes, *dry)
+    return dataclasses.replace(found, n_watched=len(rows), behaviour_changes=changes)
