@@ -138,9 +138,9 @@ def test_rounds_are_not_added_without_time_or_below_the_first_look() -> None:
 
 def test_a_control_that_says_nothing_leads_to_the_first_look() -> None:
     """A search takes few rounds; a small shape must not make its candidate's device noisy."""
-    taken = take(Scripted(spread=0.03), watch(), seed=1, n_rounds=5, n_pairs=5)
-    assert len(taken.slowed) >= 20
-    assert len(take(Scripted(), watch(), seed=1, n_rounds=5, n_pairs=5).rounds) == 5
+    taken = take(Scripted(spread=0.2), watch(), seed=1, n_rounds=10, n_pairs=5)
+    assert len(taken.slowed) == 20
+    assert len(take(Scripted(), watch(), seed=1, n_rounds=10, n_pairs=5).rounds) == 10
 
 
 def test_the_looks_share_one_alpha() -> None:

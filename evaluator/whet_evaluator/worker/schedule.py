@@ -71,8 +71,8 @@ class Watch:
 
 
 def take(sampler: Sampler, watch: Watch, *, seed: int, n_rounds: int, n_pairs: int) -> Taken:
-    """`n_rounds` of `n_pairs`, and on to the next looks while that leaves things undecided. With
-    fewer rounds than the first look has, only a control that says nothing leads there."""
+    """`n_rounds` of `n_pairs`, and on to the next looks while that leaves things undecided. From
+    half of the first look only a control that says nothing leads there, and no further."""
     order = random.Random(seed)
     taken, target, began = Taken(), n_rounds, watch.now()
     watch.disturbance()
@@ -80,8 +80,8 @@ def take(sampler: Sampler, watch: Watch, *, seed: int, n_rounds: int, n_pairs: i
         while len(taken.rounds) < target:
             watch.on_round(len(taken.rounds), target)
             _round(sampler, watch, order, taken, n_pairs)
-        following = next_look(target)
-        asked = [taken.rounds] if target >= LOOKS[0] else []
+        following = _next(n_rounds, target)
+        asked = [taken.rounds] if n_rounds >= LOOKS[0] else []
         if following is None or not is_undecided(*asked, taken.control, taken.slowed):
             return taken
         seconds = (watch.now() - began) * (following - target) / target
@@ -89,6 +89,13 @@ def take(sampler: Sampler, watch: Watch, *, seed: int, n_rounds: int, n_pairs: i
             taken.notes.append(f"undecided after {target} rounds, and no time for more")
             return taken
         target = following
+
+
+def _next(n_rounds: int, target: int) -> int | None:
+    """Up to how many rounds to go on from `target`, where `n_rounds` were asked for."""
+    if n_rounds >= LOOKS[0]:
+        return next_look(target)
+    return LOOKS[0] if target < LOOKS[0] <= 2 * n_rounds else None
 
 
 def _round(
