@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 from triton import Config
@@ -10,6 +12,8 @@ from triton.runtime.autotuner import Autotuner
 from whet_evaluator.worker.differential import tuners
 from whet_evaluator.worker.differential.suite import take_turns
 
+ONE_LEFT = 6.0 if "len(pruned_configs) == 1" in inspect.getsource(Autotuner.run) else 12.0
+"""What a launch leaves where pruning leaves one configuration: Triton 3.6 benches it all the same."""
 BLOCKS = [Config({"BLOCK": block}) for block in (16, 32, 64)]
 
 
@@ -61,7 +65,7 @@ def test_each_case_runs_another_configuration_once_and_untimed():
         ({"restore_value": ["x_ptr"]}, 6.0),
         ({"reset_to_zero": ["x_ptr"]}, 0.0),
         ({"configs": BLOCKS[:1]}, 6.0),
-        ({"prune_configs_by": {"early_config_prune": lambda all_, *_, **__: all_[:1]}}, 6.0),
+        ({"prune_configs_by": {"early_config_prune": lambda all_, *_, **__: all_[:1]}}, ONE_LEFT),
         ({"configs": [Config({"BLOCK": b}, pre_hook=lambda a: a["x_ptr"].fill_(5.0)) for b in (1, 2)]}, 10.0),
         ({"pre_hook": lambda a, reset_only=False: a["x_ptr"].fill_(1.0)}, 2.0),
         ({"post_hook": lambda a, exception: a["x_ptr"].fill_(4.0)}, 8.0),
