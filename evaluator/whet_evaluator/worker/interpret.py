@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from . import bfloat16, hardware, libdevice, limits, pretend, standins, tf32
+from . import bfloat16, hardware, libdevice, limits, pretend, scans, standins, tf32
 from .patching import Patching
 
 DEFAULT_ARCH = "sm_90"
@@ -174,6 +174,7 @@ def _patch_interpreter(triton: Any, arch: str) -> None:
     _without_overflow_checks(interpreter.interpreter_builder)
     _convert_floats(interpreter)
     libdevice.install()
+    scans.install(interpreter)
     tf32.install(interpreter.interpreter_builder, arch)
     bfloat16.install(interpreter.InterpreterBuilder)
 
