@@ -24,7 +24,7 @@ REQUEST = Evaluate(
 CASES = [
     {
         "id": f"case-{number}", "name": f"rows {number}", "elements": 8, "group": "shape",
-        "turn": number, "number": number, "call": {"launcher": "k.py::launch"},
+        "turn": number, "number": number, "seed": number, "call": {"launcher": "k.py::launch"},
     }
     for number in range(4)
 ]  # fmt: skip

@@ -9,8 +9,7 @@ import torch
 from triton import Config
 from triton.runtime.autotuner import Autotuner
 
-from whet_evaluator.worker.differential import tuners
-from whet_evaluator.worker.differential.suite import take_turns
+from whet_evaluator.worker.differential import tuners, turns
 
 ONE_LEFT = 6.0 if "len(pruned_configs) == 1" in inspect.getsource(Autotuner.run) else 12.0
 """What a launch leaves where pruning leaves one configuration: Triton 3.6 benches it all the same."""
@@ -121,5 +120,20 @@ def test_no_part_of_a_long_list_is_late_as_a_whole(n_bad):
 
 def test_launchers_that_alternate_take_turns_of_their_own():
     made = [{"call": {"launcher": name}} for name in ("a", "b", "a", "b", "a")]
-    take_turns(made)
+    turns.take(made)
     assert [case["turn"] for case in made] == [0, 0, 1, 1, 2]
+
+
+def test_more_configurations_than_cases_have_a_turn_each():
+    made = [
+        {"id": f"c{n}", "name": "f", "elements": 9 - n, "call": {"launcher": "f"}} for n in range(4)
+    ]
+    turns.take(made)
+    judged = [(case, {"hard": True}) for case in made[:3]] + [(made[3], {"hard": False})]
+    (ran,) = turns.by_launcher(judged)
+    more = turns.for_the_others(ran, 7)
+    assert [case["turn"] for case in more] == [3, 4, 5, 6]
+    assert {case["elements"] for case in more} == {7}
+    assert more[0]["name"] == "f, configuration 4 of 7"
+    assert len({case["id"] for case in more}) == 4
+    assert turns.for_the_others(ran, 3) == turns.for_the_others(ran, 0) == []

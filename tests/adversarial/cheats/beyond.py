@@ -233,10 +233,9 @@ CHEATS = (
     Cheat(
         trick=_WEAK,
         name="of 60 configurations, all with other constants, one skips the tail",
-        gap="each case runs one configuration, and there are more of them than cases",
         unit="add",
         where="differ",
-        found=("Differs",),
+        found=("Differs", "Cheated"),
         text=edited(
             "add",
             (

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 1 << 30
+_NOT_OF_THE_ORIGINAL = {"id", "name", "turn", "number"}
+"""What does not decide what the original makes of a case."""
 
 
 class Bank:
@@ -48,7 +50,7 @@ class Bank:
 
     def place(self, basis: str, case: dict[str, Any]) -> str:
         """The folder of a case; `basis` names unit, project and mode. It may not exist yet."""
-        told = {key: value for key, value in case.items() if key not in {"id", "turn", "number"}}
+        told = {key: value for key, value in case.items() if key not in _NOT_OF_THE_ORIGINAL}
         text = json.dumps([basis, told], sort_keys=True)
         return os.path.join(self._folder, hashlib.sha256(text.encode()).hexdigest())
 

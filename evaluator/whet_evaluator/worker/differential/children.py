@@ -42,26 +42,31 @@ class Children:
     async def run(
         self, cases: list[Case], item: Callable[[Case], dict[str, Any]],
         keep: Callable[[Case, str], None], on_end: OnEnd,
-    ) -> None:  # fmt: skip
-        """`item` is what a child is told of a case; `keep` is handed each case's folder."""
+    ) -> int:  # fmt: skip
+        """`item` is what a child is told of a case; `keep` is handed each case's folder. Returns
+        how many configurations an autotuned kernel had at most, as far as children lived to say."""
         n = min(self.means.n_children, len(cases))
         # Dealt out in turn, so that each child has cases of every rank and begins with the first.
-        await asyncio.gather(
+        found = await asyncio.gather(
             *(self._portion(number, cases[number::n], item, keep, on_end) for number in range(n))
         )
+        return max(found, default=0)
 
     async def _portion(
         self, number: int, left: list[Case], item: Callable[[Case], dict[str, Any]],
         keep: Callable[[Case, str], None], on_end: OnEnd,
-    ) -> None:  # fmt: skip
+    ) -> int:  # fmt: skip
         folder = os.path.join(self.where.scratch.output, "differ", self.mode, str(number))
         while left:
             shutil.rmtree(folder, ignore_errors=True)
             end = await self._child([{**item(case), "must": _must(case)} for case in left], folder)
             died = _harvest(folder, left, keep)
-            if isinstance(end, Answered) or not on_end(end, None if died is None else left[died]):
-                return
+            if isinstance(end, Answered):
+                return int(end.answer.get("configs", 0))
+            if not on_end(end, None if died is None else left[died]):
+                return 0
             left = left[(died or 0) + 1 :]
+        return 0
 
     async def _child(self, items: list[dict[str, Any]], folder: str) -> StageEnd:
         job = {

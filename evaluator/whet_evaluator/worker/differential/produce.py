@@ -51,7 +51,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     """Runs `job["cases"]`, each `{case, runs, dump, must}`, until `job["budget_s"]` of `_CLOCKS`
     are spent and no more must be run, or `job["max_bytes"]` are written.
 
-    Case k's files go to `job["folder"]/k`. Returns `{done}`: how many cases were run.
+    Case k's files go to `job["folder"]/k`. Returns `{done, configs}`: how many cases were run,
+    and how many configurations an autotuned kernel had at most.
     """
     producer, clock = Producer(job), _CLOCKS[job["mode"]]
     began = clock()
@@ -67,7 +68,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         job["progress"](item["case"]["name"], number, total)
         producer.produce(item, os.path.join(job["folder"], str(number)))
         done += 1
-    return {"done": done}
+    return {"done": done, "configs": tuners.n_configs()}
 
 
 class Producer:

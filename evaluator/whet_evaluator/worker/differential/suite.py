@@ -9,7 +9,6 @@ import hashlib
 import os
 import shutil
 import time
-from collections import Counter
 from typing import Any, Union
 
 from .. import records, replay
@@ -18,7 +17,7 @@ from ..protocol import DIFFERENTIAL_S, Evaluate
 from ..records import Differential, WorkerVerdict
 from ..stage_ends import Answered, OutOfTime, StageEnd
 from ..workspace import WorkspaceError
-from . import bank, cases, huge, minimise, said
+from . import bank, cases, huge, minimise, said, turns
 from .cases import PROVEN
 from .children import MAX_DEATHS, MIN_CASES, Children
 from .means import Means
@@ -31,6 +30,7 @@ Verdict = Union[Differential, WorkerVerdict]
 SEARCH_SHARE = {"device": 0.075, "interpret": 0.2}
 """Of the budget, for a candidate in a search."""
 MAX_ELEMENTS = 1 << 25
+MAX_MORE_CONFIGS = 64
 _SLOW_FACTOR, _SLOW_S = 20.0, 10.0
 
 
@@ -48,6 +48,7 @@ class Suite:
         self.seed = request.seed if request.fresh else int(basis[:6], 16)
         self._originals = Originals(means, request, self.seed, basis)
         self._made: list[Case] = []
+        self._n_configs = 0
         self.deaths: dict[str, str] = {}
         self.ran = asyncio.Event()
         """Set once the candidate has run all cases; they are being judged then."""
@@ -92,14 +93,17 @@ class Suite:
         self._made = self._of_bearable_size(made)
         if not self._made or self.budget_s <= 0:
             return None
-        take_turns(self._made)
+        turns.take(self._made)
         known = await self._originals.known(self._made, self.budget_s)
         rows = await self._judged([c for c in self._made if c["id"] in known], self.budget_s)
         if known and not rows and not self.deaths:
             raise WorkspaceError(
                 "internal", "no generated case was judged, though the original ran some"
             )
-        return await self._settled(rows) if isinstance(rows, list) else rows
+        if not isinstance(rows, list):
+            return rows
+        more = await self._for_more_configs(rows)
+        return await self._settled([*rows, *more]) if isinstance(more, list) else more
 
     def _of_bearable_size(self, made: list[Case]) -> list[Case]:
         large = [case for case in made if case["elements"] > MAX_ELEMENTS]
@@ -132,7 +136,8 @@ class Suite:
                 means=self._means, where=self._where, mode=self._means.mode, trusted=False,
                 budget_s=budget_s, seed=self.seed, references=self._request.references,
             )  # fmt: skip
-            await children.run(wanted, self._item, keep, on_end)
+            n_configs = await children.run(wanted, self._item, keep, on_end)
+            self._n_configs = max(self._n_configs, n_configs)
             self.ran.set()
             if verdicts:
                 return verdicts[0]
@@ -199,6 +204,26 @@ class Suite:
         if not isinstance(end, Answered):
             raise WorkspaceError("internal", f"the judging process gave no answer: {end}")
         return list(zip(done, end.answer["rows"]))
+
+    async def _for_more_configs(
+        self, rows: list[tuple[Case, Row]]
+    ) -> list[tuple[Case, Row]] | WorkerVerdict:
+        """Each case runs one configuration of an autotuned kernel. Where there are more of them than
+        cases, the smallest case is run again with each of the others, up to `MAX_MORE_CONFIGS`."""
+        in_haste = self._means.mode == "device" and not self._request.fresh
+        if in_haste or not self._means.in_float64 or self.rejects(rows):
+            return []
+        more = [
+            one
+            for ran in turns.by_launcher(rows)
+            for one in turns.for_the_others(ran, self._n_configs)
+        ]
+        if len(more) > MAX_MORE_CONFIGS:
+            n_left_out = len(more) - MAX_MORE_CONFIGS
+            self.not_covered.append(f"{n_left_out} configurations of an autotuned kernel")
+        more = more[:MAX_MORE_CONFIGS]
+        self._made += more
+        return await self._judged(more, self.budget_s) if more else []
 
     async def _settled(self, rows: list[tuple[Case, Row]]) -> list[tuple[Case, Row]]:
         """Who differs beside the original alone is asked again beside its run in float64, which
@@ -268,14 +293,3 @@ class Suite:
             not_covered=(*self.not_covered, *unjudged), seed=self.seed,
             seconds=time.monotonic() - self._began, budget_s=self.budget_s,
         )  # fmt: skip
-
-
-def take_turns(made: list[Case]) -> None:
-    """Numbers the cases, and each launcher's for `tuners`: launchers alternate, so by the number
-    among all cases one of two would never meet the second of two configurations."""
-    turns: Counter[str] = Counter()
-    for number, case in enumerate(made):
-        case["number"] = number
-        launcher = case["call"]["launcher"]
-        case["turn"] = turns[launcher]
-        turns[launcher] += 1

@@ -35,6 +35,8 @@ class _State:
     turn: int = 0
     tuning: bool = False
     n_tunings: int = 0
+    n_configs: int = 0
+    """The most that one tuner had left to choose from."""
     begun: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
     """Tuners whose choices are of this turn."""
 
@@ -51,6 +53,7 @@ def install() -> None:
 
     def prune(self: Any, *args: Any, **kwargs: Any) -> Any:
         left = list(real_prune(self, *args, **kwargs))
+        _state.n_configs = max(_state.n_configs, len(left))
         chosen = ordered(left)[_state.turn % len(left)]
         # A single one is not benched. Another one could write what the chosen one leaves out.
         return [chosen, chosen] if _state.tuning and len(left) > 1 else [chosen]
@@ -94,6 +97,11 @@ def tuned() -> Iterator[None]:
 def n_tunings() -> int:
     """How often tuning has run a kernel so far."""
     return _state.n_tunings
+
+
+def n_configs() -> int:
+    """How many configurations the longest list held so far, after pruning."""
+    return _state.n_configs
 
 
 def ordered(configs: Sequence[Any]) -> list[Any]:
