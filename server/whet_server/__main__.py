@@ -12,7 +12,7 @@ import sys
 def main() -> None:
     """Entry point of the console script."""
     if sys.argv[1:2] == ["serve"] and not {"-h", "--help"} & set(sys.argv[2:]):
-        gc.set_threshold(20_000)  # classes by the thousand, hardly any garbage; `serve` sets its own
+        gc.set_threshold(20_000)  # classes by the thousand, none garbage; `serve` sets its own
         from whet_server.serving import serve
 
         serve()
