@@ -10,6 +10,7 @@ import torch
 from whet_evaluator.worker.differential import outputs, poison, tolerance, watched
 from whet_evaluator.worker.differential.judge import judge
 from whet_evaluator.worker.differential.outputs import Output, Run, UnreadableError
+from whet_evaluator.worker.records import Differential
 
 ROWS, COLS = 16, 40
 
@@ -351,6 +352,22 @@ def test_what_was_seen_of_a_run_counts_whatever_became_of_its_values(
     assert (verdict is not None) == bool(word)
     if verdict is not None:
         assert verdict.cases[0].endswith("(on the interpreter); seed 4")
+
+
+def test_only_what_ran_counts_as_watched(tmp_path):
+    """A version that the interpreter cannot run was not watched, and the evidence says so."""
+    found = Differential(
+        cases=(), behaviour_changes=(), not_covered=(), seed=1, seconds=1.0, budget_s=1.0
+    )
+    ran_well = judged(tmp_path / "well", both(values()), both(values()))
+    raised = both(values(), raised="InterpreterError: no")
+    not_run = judged(tmp_path / "raised", raised, raised)
+    noted = watched.noted(found, [(CASE, ran_well), (CASE, not_run)])
+    assert (noted.n_watched, noted.not_covered) == (1, ())
+    for rows in ([(CASE, not_run)], []):
+        noted = watched.noted(found, rows)
+        assert noted.n_watched == 0
+        assert "the interpreter ran no case" in noted.not_covered[0]
 
 
 CASE = {

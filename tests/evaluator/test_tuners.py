@@ -130,10 +130,11 @@ def test_more_configurations_than_cases_have_a_turn_each():
     ]
     turns.take(made)
     judged = [(case, {"hard": True}) for case in made[:3]] + [(made[3], {"hard": False})]
-    (ran,) = turns.by_launcher(judged)
-    more = turns.for_the_others(ran, 7)
+    ran = turns.by_launcher(judged)["f"]
+    more = [turns.turned(ran, turn, 7) for turn in turns.not_met(ran, 7)]
     assert [case["turn"] for case in more] == [3, 4, 5, 6]
     assert {case["elements"] for case in more} == {7}
     assert more[0]["name"] == "f, configuration 4 of 7"
     assert len({case["id"] for case in more}) == 4
-    assert turns.for_the_others(ran, 3) == turns.for_the_others(ran, 0) == []
+    assert list(turns.not_met(ran, 3)) == list(turns.not_met(ran, 0)) == []
+    assert next(turns.not_met(ran, 10**12)) == 3

@@ -80,7 +80,7 @@ class Cascade:
         watching = beside.start(self._watched(tested["launches"]))
         loaded = await loading
         differed = await self._conclusion(await running)
-        if differed is not None:
+        if differed is not None and self._stages.mode == "device":
             differed = self._as_watched(differed, await watching)
         return self._correct(tested, loaded, differed, await self._time(tested))
 

@@ -5,8 +5,11 @@ followed by one for the rest.
 from __future__ import annotations
 
 import asyncio
+import functools
+import operator
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,31 +45,31 @@ class Children:
     async def run(
         self, cases: list[Case], item: Callable[[Case], dict[str, Any]],
         keep: Callable[[Case, str], None], on_end: OnEnd,
-    ) -> int:  # fmt: skip
-        """`item` is what a child is told of a case; `keep` is handed each case's folder. Returns
-        how many configurations an autotuned kernel had at most, as far as children lived to say."""
+    ) -> Counter[str]:  # fmt: skip
+        """`item` is what a child is told of a case; `keep` is handed each case's folder. Returns by
+        launcher how many configurations a kernel had at most, as far as children lived to say."""
         n = min(self.means.n_children, len(cases))
         # Dealt out in turn, so that each child has cases of every rank and begins with the first.
         found = await asyncio.gather(
             *(self._portion(number, cases[number::n], item, keep, on_end) for number in range(n))
         )
-        return max(found, default=0)
+        return functools.reduce(operator.or_, found, Counter())
 
     async def _portion(
         self, number: int, left: list[Case], item: Callable[[Case], dict[str, Any]],
         keep: Callable[[Case, str], None], on_end: OnEnd,
-    ) -> int:  # fmt: skip
+    ) -> Counter[str]:  # fmt: skip
         folder = os.path.join(self.where.scratch.output, "differ", self.mode, str(number))
         while left:
             shutil.rmtree(folder, ignore_errors=True)
             end = await self._child([{**item(case), "must": _must(case)} for case in left], folder)
             died = _harvest(folder, left, keep)
             if isinstance(end, Answered):
-                return int(end.answer.get("configs", 0))
+                return _configs(end.answer.get("configs"))
             if not on_end(end, None if died is None else left[died]):
-                return 0
+                break
             left = left[(died or 0) + 1 :]
-        return 0
+        return Counter()
 
     async def _child(self, items: list[dict[str, Any]], folder: str) -> StageEnd:
         job = {
@@ -75,6 +78,12 @@ class Children:
             "seed": self.seed, "max_bytes": self.means.max_bytes // self.means.n_children,
         }  # fmt: skip
         return await self.means.run(job, self.where, self.mode, trusted=self.trusted)
+
+
+def _configs(told: Any) -> Counter[str]:
+    """As the candidate's process told it, which could have told anything."""
+    items = told.items() if isinstance(told, dict) else ()
+    return Counter({name: n for name, n in items if type(n) is int})
 
 
 def _must(case: Case) -> bool:

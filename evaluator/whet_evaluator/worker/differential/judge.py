@@ -30,8 +30,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
-    """`{sentence, hard, oracle, original_error, candidate_error, unjudged, watched, cheated}` of one
-    case."""
+    """`{sentence, hard, oracle, original_error, candidate_error, unjudged, ran, watched, cheated}` of
+    one case; `ran` says that both versions returned."""
     original = _runs(torch, item["original"], (*_COMPARED, "ulp", "reference"))
     wide = _runs(torch, item["wide"], ("float64", "nudged"))
     flaw = _flaw(original)
@@ -57,6 +57,7 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
         "original_error": _finite(finding.original_error),
         "candidate_error": _finite(finding.candidate_error),
         "unjudged": finding.unjudged,
+        "ran": sound and bool(candidate) and not any(run.raised for run in candidate.values()),
         "watched": finding.watched if item["hard"] and sound else "",
         "cheated": _trick(original, candidate) if item.get("proven") else None,
     }

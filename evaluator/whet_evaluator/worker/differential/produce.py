@@ -52,12 +52,13 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     are spent and no more must be run, or `job["max_bytes"]` are written.
 
     Case k's files go to `job["folder"]/k`. Returns `{done, configs}`: how many cases were run,
-    and how many configurations an autotuned kernel had at most.
+    and by launcher how many configurations an autotuned kernel had at most.
     """
     producer, clock = Producer(job), _CLOCKS[job["mode"]]
     began = clock()
     total = len(job["cases"])
     done = 0
+    configs: dict[str, int] = {}
     for number, item in enumerate(job["cases"]):
         spent = clock() - began > float(job["budget_s"])
         full = bool(number) and producer.n_bytes > int(job["max_bytes"])
@@ -68,7 +69,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         job["progress"](item["case"]["name"], number, total)
         producer.produce(item, os.path.join(job["folder"], str(number)))
         done += 1
-    return {"done": done, "configs": tuners.n_configs()}
+        launcher = item["case"]["call"]["launcher"]
+        configs[launcher] = max(tuners.n_configs(), configs.get(launcher, 0))
+    return {"done": done, "configs": configs}
 
 
 class Producer:

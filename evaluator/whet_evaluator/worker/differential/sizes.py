@@ -16,6 +16,7 @@ than they tell. The recorded calls have them all."""
 FAR = 5
 """Times the largest recorded size: beyond a number of blocks or programs that was fixed."""
 PAST_A_BYTE, PAST_A_BYTE_BY_16 = 259, 272
+"""Rows of a table whose last index no byte holds, the second divisible by 16."""
 MAX_BEYOND = 16
 """How many times its size a dimension may become, to lie beyond the largest recorded one."""
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import shutil
 import time
+from collections import Counter
 from typing import Any, Union
 
 from .. import records, replay
@@ -48,7 +50,7 @@ class Suite:
         self.seed = request.seed if request.fresh else int(basis[:6], 16)
         self._originals = Originals(means, request, self.seed, basis)
         self._made: list[Case] = []
-        self._n_configs = 0
+        self._n_configs: Counter[str] = Counter()
         self.deaths: dict[str, str] = {}
         self.ran = asyncio.Event()
         """Set once the candidate has run all cases; they are being judged then."""
@@ -136,8 +138,7 @@ class Suite:
                 means=self._means, where=self._where, mode=self._means.mode, trusted=False,
                 budget_s=budget_s, seed=self.seed, references=self._request.references,
             )  # fmt: skip
-            n_configs = await children.run(wanted, self._item, keep, on_end)
-            self._n_configs = max(self._n_configs, n_configs)
+            self._n_configs |= await children.run(wanted, self._item, keep, on_end)
             self.ran.set()
             if verdicts:
                 return verdicts[0]
@@ -213,15 +214,13 @@ class Suite:
         in_haste = self._means.mode == "device" and not self._request.fresh
         if in_haste or not self._means.in_float64 or self.rejects(rows):
             return []
-        more = [
-            one
-            for ran in turns.by_launcher(rows)
-            for one in turns.for_the_others(ran, self._n_configs)
-        ]
-        if len(more) > MAX_MORE_CONFIGS:
-            n_left_out = len(more) - MAX_MORE_CONFIGS
-            self.not_covered.append(f"{n_left_out} configurations of an autotuned kernel")
-        more = more[:MAX_MORE_CONFIGS]
+        more: list[Case] = []
+        for launcher, ran in turns.by_launcher(rows).items():
+            n_configs, most = self._n_configs[launcher], MAX_MORE_CONFIGS - len(more)
+            left = turns.not_met(ran, n_configs)
+            more += [turns.turned(ran, turn, n_configs) for turn in itertools.islice(left, most)]
+            if next(left, None) is not None:
+                self.not_covered.append(f"{launcher}: some of its {n_configs} configurations")
         self._made += more
         return await self._judged(more, self.budget_s) if more else []
 

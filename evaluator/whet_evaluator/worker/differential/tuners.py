@@ -36,7 +36,7 @@ class _State:
     tuning: bool = False
     n_tunings: int = 0
     n_configs: int = 0
-    """The most that one tuner had left to choose from."""
+    """The most that one tuner had left to choose from since the turn began."""
     begun: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
     """Tuners whose choices are of this turn."""
 
@@ -79,7 +79,7 @@ def install() -> None:
 
 def turn(number: int) -> None:
     """Which configuration comes next."""
-    _state.turn = number
+    _state.turn, _state.n_configs = number, 0
     _state.begun.clear()
 
 
@@ -100,7 +100,7 @@ def n_tunings() -> int:
 
 
 def n_configs() -> int:
-    """How many configurations the longest list held so far, after pruning."""
+    """How many configurations the longest list held in this turn, after pruning."""
     return _state.n_configs
 
 

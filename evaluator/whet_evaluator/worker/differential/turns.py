@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 Case = dict[str, Any]
@@ -20,21 +21,23 @@ def take(made: list[Case]) -> None:
         turns[launcher] += 1
 
 
-def by_launcher(rows: list[tuple[Case, Row]]) -> list[list[Case]]:
+def by_launcher(rows: list[tuple[Case, Row]]) -> dict[str, list[Case]]:
     """Cases within the contract that could be judged, of each launcher."""
     found: dict[str, list[Case]] = {}
     for case, row in rows:
         if row["hard"] and not case.get("dry"):
             found.setdefault(case["call"]["launcher"], []).append(case)
-    return list(found.values())
+    return found
 
 
-def for_the_others(ran: list[Case], n_configs: int) -> list[Case]:
-    """The smallest of a launcher's cases once more for each configuration that none of them met."""
+def not_met(ran: list[Case], n_configs: int) -> Iterator[int]:
+    """The turns whose configurations none of a launcher's cases met, out of any number."""
+    met = {case["turn"] % n_configs for case in ran} if n_configs > 0 else set()
+    return (turn for turn in range(n_configs) if turn not in met)
+
+
+def turned(ran: list[Case], turn: int, n_configs: int) -> Case:
+    """The smallest of the cases once more, at another turn."""
     smallest = min(ran, key=lambda case: int(case["elements"]))
-    met = {case["turn"] % n_configs for case in ran} if n_configs else set()
-    return [
-        {**smallest, "id": f"{smallest['id']}t{turn}", "turn": turn,
-         "name": f"{smallest['name']}, configuration {turn + 1} of {n_configs}"}
-        for turn in range(n_configs) if turn not in met
-    ]  # fmt: skip
+    name = f"{smallest['name']}, configuration {turn + 1} of {n_configs}"
+    return {**smallest, "id": f"{smallest['id']}t{turn}", "turn": turn, "name": name}

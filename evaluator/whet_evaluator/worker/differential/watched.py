@@ -60,7 +60,13 @@ def verdict(rows: list[tuple[Case, Row]]) -> Differs | None:
 
 
 def noted(found: Differential, rows: list[tuple[Case, Row]]) -> Differential:
-    """`found` with how many cases were watched, and what dry launches showed as further changes."""
+    """`found` with how many cases were watched, and what dry launches showed as further changes;
+    with the want of it where the interpreter could not run both versions once."""
+    n_watched = sum(row["ran"] for _, row in rows)
+    blind = () if n_watched else ("races and stray accesses: the interpreter ran no case",)
     dry = tuple(said.sentence(c, row) for c, row in rows if c.get("dry") and row["sentence"])
     changes = (*found.behaviour_changes, *dry)
-    return dataclasses.replace(found, n_watched=len(rows), behaviour_changes=changes)
+    return dataclasses.replace(
+        found, n_watched=n_watched, behaviour_changes=changes,
+        not_covered=(*found.not_covered, *blind),
+    )  # fmt: skip

@@ -135,8 +135,10 @@ class _Widening:
 
     def _moved(self, data: Any, kind: Any) -> Any:
         np = self._np
-        own = np.arange(data.size, dtype=np.uint64).reshape(data.shape) if self._alike else None
-        bits = np.ascontiguousarray(data).view(np.uint64) if own is None else own
+        if self._alike:
+            bits = np.arange(data.size, dtype=np.uint64).reshape(data.shape)
+        else:
+            bits = np.ascontiguousarray(data).view(np.uint64)
         hashed = bits * np.uint64(0x9E3779B97F4A7C15)
         up = (hashed >> np.uint64(62)) & np.uint64(1)
         step = 2.0**-52 if kind.name == "fp64" else 2.0**-23
