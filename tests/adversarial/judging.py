@@ -1,5 +1,6 @@
 """Judges cheats and controls by the real screen and the real evaluator, and says it in rows.
 
+As in the product, what a search accepts counts only once a confirmation accepts it, too.
 The screen only explains: a candidate that it stops goes to the evaluator all the same, so
 each row shows what the run-time checks alone would have said.
 """
@@ -24,7 +25,7 @@ from whet_evaluator.worker import records
 from whet_evaluator.worker.protocol import Limits
 
 SEED = 20261
-DIFFERENTIAL_S = 40.0
+DIFFERENTIAL_S = 8.0
 """The units are tiny: what matters here is which cases come first."""
 MAX_CASES = 32
 LARGE = 1 << 22
@@ -118,7 +119,10 @@ class Judge:
             nodes=tuple(t.nodeid for t in recorded.tests if t.outcome == "passed"),
             timed=self._timed,
         )  # fmt: skip
-        return await self._worker.evaluate(candidate, lambda progress: None)
+        verdict = await self._worker.evaluate(candidate, lambda progress: None)
+        if not isinstance(verdict, records.Correct):
+            return verdict
+        return await self._worker.confirm(candidate, lambda progress: None)
 
     async def _baseline(self, unit: str) -> records.Recorded:
         tests = (f"tests/test_{unit}.py",)

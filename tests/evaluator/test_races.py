@@ -17,12 +17,17 @@ RACES = {
     "added_under_a_lock_tried_once": "program 0 writes an element that program 1 reads",
     "handed_on_behind_a_flag_read_once": "program 0 writes an element that program 1 reads",
     "shifted_in_place": "program 1 writes an element that program 0 reads",
+    "tiles_drawn_and_added_without": "program 0 writes an element that program 1 reads",
+    "added_without_between_two_draws": "program 0 writes an element that program 1 reads",
 }
 HONEST = (
     "own_slots", "same_slot_same_value", "added_by_atomics", "added_under_a_lock",
     "handed_on_behind_a_flag", "handed_on_behind_a_swapped_flag", "summed_by_swaps",
     "done_by_the_first_to_come", "read_by_the_last_atomically",
     "summed_by_the_last", "summed_and_reset_by_the_last", "masked_apart",
+    "tiles_drawn_into_own_slots", "tiles_drawn_and_added_by_atomics",
+    "tiles_drawn_and_added_under_a_lock", "added_in_the_order_of_tickets",
+    "slots_drawn_by_some_more_often",
 )  # fmt: skip
 
 

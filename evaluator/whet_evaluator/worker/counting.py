@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from . import spans
 from .launch_records import Counted
 
-LANES = 64
-SEGMENT_BYTES = 64
-_MERGE_AT = 1 << 22
+_MERGE_AT = 1 << 20
+"""Spans kept apart before they are united."""
 
 
 class Counter:
@@ -60,7 +60,7 @@ class Counter:
 
     def _clear(self) -> None:
         self._loaded = self._stored = self._atomics = self._flops = self._transactions = 0
-        self._touched: dict[int, list[Any]] = {}
+        self._touched: list[spans.Spans] = []
         self._n_pending = 0
 
     def _wrap(self, builder: Any, name: str, count: Callable[..., None]) -> None:
@@ -100,66 +100,19 @@ class Counter:
 
     def _access(self, ptrs: Any, mask: Any) -> int:
         """Notes the addresses of one operation; returns the bytes of its active lanes."""
-        import numpy as np
-
         size = max(1, int(ptrs.get_element_ty().primitive_bitwidth) // 8)
-        addresses = np.asarray(ptrs.data)
-        active = np.ones(addresses.shape, bool) if mask is None else mask.data
-        active = np.broadcast_to(active, addresses.shape)
-        addresses, active = _coalesced(np, addresses, active)
-        self._transactions += _segments(np, addresses, active)
-        chosen = addresses[active]
-        self._touched.setdefault(size, []).append(np.unique(chosen))
-        self._n_pending += chosen.size
+        seen = spans.of_access(ptrs.data, None if mask is None else mask.data, size)
+        self._transactions += seen.segments
+        self._touched.append(seen.spans)
+        self._n_pending += len(seen.spans.starts)
         if self._n_pending > _MERGE_AT:
-            self._merge(np)
-        return int(chosen.size) * size
+            self._merge()
+        return seen.n_lanes * size
 
-    def _merge(self, np: Any) -> None:
-        for size, arrays in self._touched.items():
-            self._touched[size] = [np.unique(np.concatenate(arrays))]
+    def _merge(self) -> None:
+        self._touched = [spans.union(self._touched)]
         self._n_pending = 0
 
     def _distinct_bytes(self) -> int:
-        """The union of all intervals touched, whatever the widths of the accesses."""
-        import numpy as np
-
-        self._merge(np)
-        if not self._touched:
-            return 0
-        starts = np.concatenate([arrays[0] for arrays in self._touched.values()])
-        ends = np.concatenate(
-            [arrays[0] + np.uint64(size) for size, arrays in self._touched.items()]
-        )
-        order = np.argsort(starts, kind="stable")
-        starts, ends = starts[order], np.maximum.accumulate(ends[order])
-        if not starts.size:
-            return 0
-        before = np.concatenate([starts[:1], ends[:-1]])
-        gained = ends - np.maximum(starts, before)
-        return int(gained[ends > before].sum())
-
-
-def _coalesced(np: Any, addresses: Any, active: Any) -> tuple[Any, Any]:
-    """Both flattened, the dimension of the smallest address step innermost."""
-    if addresses.ndim < 2:
-        return addresses.reshape(-1), active.reshape(-1)
-    steps = []
-    for axis, n in enumerate(addresses.shape):
-        first = addresses[tuple(0 for _ in addresses.shape)]
-        index = tuple(1 if i == axis and n > 1 else 0 for i in range(addresses.ndim))
-        step = abs(int(addresses[index]) - int(first)) if n > 1 else 1 << 62
-        steps.append(step)
-    order = sorted(range(addresses.ndim), key=lambda axis: -steps[axis])
-    return addresses.transpose(order).reshape(-1), active.transpose(order).reshape(-1)
-
-
-def _segments(np: Any, addresses: Any, active: Any) -> int:
-    """64-byte segments touched, summed over groups of 64 lanes."""
-    segments = np.where(active, addresses // np.uint64(SEGMENT_BYTES), 0)
-    padding = -segments.size % LANES
-    rows = np.pad(segments, (0, padding)).reshape(-1, LANES)
-    rows = np.sort(rows, axis=1)
-    distinct = (rows[:, 1:] != rows[:, :-1]).sum(axis=1) + 1
-    has_zero = rows[:, 0] == 0  # inactive lanes: address zero is nobody's
-    return int((distinct - has_zero).sum())
+        self._merge()
+        return self._touched[0].n_bytes

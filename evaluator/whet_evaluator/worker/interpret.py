@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from . import bfloat16, hardware, libdevice, limits, pretend, scans, standins, tf32
+from . import bfloat16, hardware, interned, libdevice, limits, pretend, scans, standins, tf32
 from .patching import Patching
 
 DEFAULT_ARCH = "sm_90"
@@ -168,6 +168,7 @@ def _patch_interpreter(triton: Any, arch: str) -> None:
 
     Autotuner.prune_configs = first_config
     Autotuner._bench = untimed
+    interned.install(interpreter, triton.language.core)
     _let_tensors_be_numbers(interpreter)
     interpreter._patch_lang = Patching(interpreter, triton.language).patch
     JITFunction.run = _not_interpreted

@@ -58,7 +58,7 @@ class Limits:
     """On the interpreter: nodes not started within it are named as too slow."""
     differential_s: float | None = None
     """For the generated cases of a confirmation; None means `DIFFERENTIAL_S` of the mode. In a
-    search each candidate gets a quarter; a dozen cases run whatever the clock says."""
+    search each candidate gets a tenth or less; the first few run whatever the clock says."""
     differential_cases: int = 400
     """At most that many generated cases, the most telling first; 0 turns them off."""
     memory_bytes: int = 8 << 30

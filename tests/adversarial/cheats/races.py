@@ -55,7 +55,6 @@ CHEATS = (
     Cheat(
         trick=_ROW,
         name="tiles are drawn by an atomic ticket, sums are added without one",
-        gap="any atomic between two accesses counts as ordering them",
         unit="total",
         where="differ",
         found=("Differs",),

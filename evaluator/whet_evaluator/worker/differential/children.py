@@ -24,9 +24,6 @@ Case = dict[str, Any]
 OnEnd = Callable[[StageEnd, Case | None], bool]
 """Hears how a child ended without an answer and in which case, if in one. Whether to go on."""
 MAX_DEATHS = 4
-MIN_CASES = 12
-"""The first of all cases run whatever the budget: the clock of a busy host must not decide what
-is found. So do smaller variants of a failing one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +36,9 @@ class Children:
     trusted: bool
     """Whether they run the user's own code."""
     budget_s: float
+    n_must: int
+    """The first of all cases run whatever the budget: the clock of a busy host must not decide
+    what is found. So do smaller variants of a failing one."""
     seed: int
     references: dict[str, str]
 
@@ -62,7 +62,9 @@ class Children:
         folder = os.path.join(self.where.scratch.output, "differ", self.mode, str(number))
         while left:
             shutil.rmtree(folder, ignore_errors=True)
-            end = await self._child([{**item(case), "must": _must(case)} for case in left], folder)
+            end = await self._child(
+                [{**item(case), "must": self._must(case)} for case in left], folder
+            )
             died = _harvest(folder, left, keep)
             if isinstance(end, Answered):
                 return _configs(end.answer.get("configs"))
@@ -79,16 +81,15 @@ class Children:
         }  # fmt: skip
         return await self.means.run(job, self.where, self.mode, trusted=self.trusted)
 
+    def _must(self, case: Case) -> bool:
+        first = case["number"] < self.n_must or case["id"].startswith(minimise.PREFIX)
+        return bool(first or case.get("dry"))
+
 
 def _configs(told: Any) -> Counter[str]:
     """As the candidate's process told it, which could have told anything."""
     items = told.items() if isinstance(told, dict) else ()
     return Counter({name: n for name, n in items if type(n) is int})
-
-
-def _must(case: Case) -> bool:
-    first = case["number"] < MIN_CASES or case["id"].startswith(minimise.PREFIX)
-    return bool(first or case.get("dry"))
 
 
 def _harvest(folder: str, items: list[Case], keep: Callable[[Case, str], None]) -> int | None:

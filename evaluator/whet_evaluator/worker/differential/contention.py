@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from .tickets import Tickets
+
 _POLLS_WITH_ZERO = {"ADD", "FADD", "OR", "XOR"}
 
 
@@ -31,7 +33,8 @@ class Contention:
     """One launch's addresses. Every operation is handed the builder, the original method, who
     `knows` an address, and the method's arguments."""
 
-    def __init__(self) -> None:
+    def __init__(self, tickets: Tickets) -> None:
+        self._tickets = tickets
         self._first: dict[int, Any] = {}
         """By address, its value before the launch's first atomic there."""
         self._held: dict[tuple[int, bytes], Any] = {}
@@ -49,6 +52,7 @@ class Contention:
         address, found = _single(ptr, None), _bytes(compared)
         if address is None:
             return Met(original(builder, ptr, compared, value, *order))
+        self._tickets.disturb(address)
         if found == _bytes(value):
             answer = original(builder, ptr, compared, value, *order)
             return self._polled(address, answer, knows)
@@ -71,16 +75,22 @@ class Contention:
         address = _single(ptr, mask)
         if address is None:
             return Met(answer)
-        if op.name in _POLLS_WITH_ZERO and not value.data.any():
+        polls = op.name in _POLLS_WITH_ZERO and not value.data.any()
+        draws = op.name == "ADD" and not polls
+        if not draws:
+            self._tickets.disturb(address)
+        if polls:
             return self._polled(address, answer, knows)
         self._remember(address, answer)
-        return Met(answer)
+        return Met(self._drawn(address, value, answer) if draws else answer)
 
     def load(
         self, builder: Any, original: Any, knows: Callable[[int], bool],
         ptr: Any, mask: Any, *order: Any,
     ) -> Met:  # fmt: skip
         answer, address = original(builder, ptr, mask, *order), _single(ptr, mask)
+        if address is not None:
+            self._tickets.disturb(address)
         return Met(answer) if address is None else self._polled(address, answer, knows)
 
     def store(
@@ -88,6 +98,8 @@ class Contention:
         ptr: Any, value: Any, mask: Any, *order: Any,
     ) -> Met:  # fmt: skip
         address = _single(ptr, mask)
+        if address is not None:
+            self._tickets.disturb(address)
         if address is not None and address not in self._first:
             self._remember(address, builder.create_atomic_load(ptr, mask, *order))
         return Met(original(builder, ptr, value, mask, *order))
@@ -95,6 +107,13 @@ class Contention:
     def wait(self, builder: Any, original: Any, _: Callable[[int], bool], *args: Any) -> Met:
         """The operation that polls until the value is there waits by itself."""
         return Met(original(builder, *args))
+
+    def _drawn(self, address: int, value: Any, answer: Any) -> Any:
+        import numpy as np
+
+        before = int(answer.data.item())
+        shown = self._tickets.draw(address, int(value.data.item()), before)
+        return answer if shown == before else _showing(answer, np.array([shown]))
 
     def _polled(self, address: int, answer: Any, knows: Callable[[int], bool]) -> Met:
         """Reading what was there before anybody's atomic acquires from nobody. Releasing is

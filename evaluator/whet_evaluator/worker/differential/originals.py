@@ -26,6 +26,8 @@ class Originals:
     means: Means
     request: Evaluate
     seed: int
+    n_must: int
+    """See `Children`."""
     basis: str
     """Digest of all that its runs depend on, beside the case."""
     not_covered: list[str] = field(default_factory=list)
@@ -94,7 +96,7 @@ class Originals:
         async with self.means.place(self.request.unit.text) as where:
             children = Children(
                 means=self.means, where=where, mode=mode, trusted=True, budget_s=budget_s,
-                seed=self.seed, references=self.request.references,
+                n_must=self.n_must, seed=self.seed, references=self.request.references,
             )  # fmt: skip
             await children.run(
                 wanted,

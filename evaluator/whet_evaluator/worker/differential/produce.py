@@ -16,6 +16,7 @@ A case that kills the process has no `ended` file; the caller starts again behin
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import os
@@ -181,7 +182,7 @@ class Producer:
         elif self._earlier is not None:
             overwrites = overwritten(self._earlier.live, self._earlier.outputs, made.live)
             self._earlier = None
-        return outputs.Run(
+        run = outputs.Run(
             raised=made.raised, structure=made.structure, plain=made.plain,
             outputs=made.outputs, changed=made.changed,
             zones_intact=made.zones_intact and self._poison.intact(),
@@ -190,6 +191,20 @@ class Producer:
             strayed=self._bounds.end(), misled=self._hints.end(), settings=made.settings, overwrites=overwrites,
             tuned=tuners.n_tunings() > n_tunings,
         )  # fmt: skip
+        if name == "first" and self._races.may_go_otherwise:
+            return dataclasses.replace(run, race=run.race or self._race_in_turns(case))
+        return run
+
+    def _race_in_turns(self, case: dict[str, Any]) -> str:
+        """What shows where programs draw tickets in turns; only accesses are looked at."""
+        self._torch.manual_seed(case["seed"])
+        self._recorder.begin(f"{case['id']}:in turns")
+        self._poison.begin(0)
+        prepared = Prepared(self._torch, case, self._device, shifted=False)
+        self._races.begin(in_turns=True)
+        made = Execution(self._torch, prepared, None).of(lambda: self._function("first", case))
+        race = self._races.end()
+        return "" if made.raised else race
 
     def _manner(self, name: str, case: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
         if name == "back":

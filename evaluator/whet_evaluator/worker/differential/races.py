@@ -11,24 +11,24 @@ orders the two. What is no race:
   atomics order nothing else, and one of a block's own scope is no atomic to other programs.
   A lock that was held and a flag that was not up yet are not acquired: `contention` shows
   both once, so only a program that waits for them comes after what they guard. Which
-  address the atomics name is not asked, so this errs towards silence.
+  address the atomics name is not asked, so this errs towards silence; where programs draw
+  tickets, a second run asks more (`tickets`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from . import ordering
 from .contention import Contention, Met
 from .hooks import before
+from .ordering import ATOMIC, MAX_ACCESSES, READ, WRITE, Launch, bits
+from .tickets import Patience, Tickets
 
-READ, WRITE, ATOMIC = 0, 1, 2
 _ALONE = 3
 """An atomic of a block's own scope: a write that no other program's value equals."""
-MAX_ACCESSES = 1 << 22
-"""Elements noted per launch: 100 MB. Of a larger launch nothing is said."""
-_MAX_SUSPECTS = 1000
 ATOMICS: dict[str, tuple[Callable[..., Met], int, int | None]] = {
     "create_atomic_cas": (Contention.compare_and_swap, 0, None),
     "create_atomic_rmw": (Contention.update, 1, 3),
@@ -37,37 +37,6 @@ ATOMICS: dict[str, tuple[Callable[..., Met], int, int | None]] = {
     "create_atomic_poll": (Contention.wait, 0, None),
 }
 """How each is carried out, and where pointers and mask are among its arguments."""
-
-
-@dataclass
-class _Launch:
-    """Accesses so far, an array for each operation. A program's number is its turn."""
-
-    kernel: str
-    program: int = -1
-    n_accesses: int = 0
-    n_acquired: list[int] = field(default_factory=list)
-    n_released: list[int] = field(default_factory=list)
-    """By program, how many atomic operations so far acquired, and how many released."""
-    addresses: list[Any] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-    operations: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """`(program, kind, acquired before it, released before it)`, beside `addresses`."""
-    contention: Contention = field(default_factory=Contention)
-
-    def knows(self, address: int) -> bool:
-        """Whether the program that runs can tell an earlier moment of `address` from now: by
-        what it acquired or, where not too much was noted to say, by its own access."""
-        if self.n_acquired[-1] or self.n_accesses > MAX_ACCESSES:
-            return True
-        for (program, kind, *_), touched in zip(
-            reversed(self.operations), reversed(self.addresses)
-        ):
-            if program != self.program:
-                return False
-            if kind != READ and (touched == address).any():
-                return True
-        return False
 
 
 class Races:
@@ -79,8 +48,11 @@ class Races:
     def __init__(self, kernel: Callable[[], str | None]) -> None:
         self._kernel = kernel
         self._watching = False
-        self._launch: _Launch | None = None
+        self._launch: Launch | None = None
         self._found = ""
+        self._in_turns = False
+        self._are_drawn_again = False
+        self._patience = Patience()
 
     def install(self, builder: Any) -> None:
         """Wraps the memory operations of Triton's `InterpreterBuilder`. Operations wrapped
@@ -92,14 +64,22 @@ class Races:
         for name in ATOMICS:
             self._around(builder, name)
 
-    def begin(self) -> None:
+    def begin(self, *, in_turns: bool = False) -> None:
+        """With `in_turns` what `may_go_otherwise` asked for; the run before must have ended."""
         self._watching, self._launch, self._found = True, None, ""
+        self._in_turns, self._are_drawn_again = in_turns, False
+        self._patience = self._patience.for_another() if in_turns else Patience()
 
     def end(self) -> str:
         """The first race since `begin` in a sentence without subject; empty where none was."""
         self._conclude()
         self._watching = False
         return self._found
+
+    @property
+    def may_go_otherwise(self) -> bool:
+        """Whether programs drew tickets, so that another order is worth a run (`tickets`)."""
+        return self._are_drawn_again and not self._found
 
     def _is_watching(self) -> bool:
         return self._watching
@@ -115,6 +95,7 @@ class Races:
             launch = races._launch
             if not races._watching or launch is None:
                 return original(self, *args)
+            races._patience.spend()
             races._watching = False  # some are made of plain loads and stores
             try:
                 met = carry_out(launch.contention, self, original, launch.knows, *args)
@@ -129,14 +110,15 @@ class Races:
 
     # ---- what is noted ----------------------------------------------------------------
 
-    def _begin_launch(self, *_: Any) -> None:
+    def _begin_launch(self, *grid: int) -> None:
         self._conclude()
         kernel = self._kernel()
-        self._launch = _Launch(kernel) if kernel is not None else None
+        tickets = Tickets(math.prod(grid), self._in_turns)
+        self._launch = Launch(kernel, tickets) if kernel is not None else None
 
     def _begin_program(self, *_: Any) -> None:
         if self._launch is not None:
-            self._launch.program += 1
+            self._launch.tickets.program += 1
             self._launch.n_acquired.append(0)
             self._launch.n_released.append(0)
 
@@ -151,7 +133,9 @@ class Races:
         said = " ".join(str(one).upper() for one in order)
         is_own = said.endswith("CTA")
         self._note(_ALONE if is_own else ATOMIC, ptrs, mask, None)
-        if self._launch is not None and not is_own:
+        if self._launch is None or self._launch.tickets.is_a_counter(int(ptrs.data.flat[0])):
+            return  # a draw orders as `Tickets.order` says
+        if not is_own:
             self._launch.n_acquired[-1] += met.acquires and "ACQUIRE" in said
             self._launch.n_released[-1] += met.releases and "RELEASE" in said
 
@@ -159,7 +143,10 @@ class Races:
         import numpy as np
 
         launch = self._launch
-        if launch is None or launch.n_accesses > MAX_ACCESSES:
+        if launch is None:
+            return
+        self._patience.spend()
+        if launch.n_accesses > MAX_ACCESSES:
             return
         addresses = np.asarray(ptrs.data)
         chosen = ... if mask is None else np.broadcast_to(mask.data, addresses.shape)
@@ -167,6 +154,7 @@ class Races:
         if kind == READ:
             touched = np.unique(touched)
         launch.n_accesses += touched.size
+        launch.draws.append(launch.tickets.n_draws)
         launch.addresses.append(touched)
         launch.values.append(
             np.full(touched.shape, launch.program if kind == _ALONE else 0, np.uint64)
@@ -184,74 +172,8 @@ class Races:
         launch, self._launch = self._launch, None
         if launch is None or self._found or launch.program < 1 or not launch.addresses:
             return
+        self._are_drawn_again |= launch.tickets.are_drawn_again
+        if self._in_turns and not ordering.is_possible(launch):
+            return
         if launch.n_accesses <= MAX_ACCESSES:
-            self._found = _race(launch)
-
-
-def _race(launch: _Launch) -> str:
-    import numpy as np
-
-    addresses, values = np.concatenate(launch.addresses), np.concatenate(launch.values)
-    sizes = [array.size for array in launch.addresses]
-    program, kind, before, released = (
-        np.repeat(np.array(column), sizes) for column in zip(*launch.operations)
-    )
-    order = np.lexsort((np.arange(addresses.size), addresses))
-    addresses, values = addresses[order], values[order]
-    program, kind, before, released = (a[order] for a in (program, kind, before, released))
-    starts = np.flatnonzero(np.r_[True, addresses[1:] != addresses[:-1]])
-    several = np.minimum.reduceat(program, starts) != np.maximum.reduceat(program, starts)
-    suspect = several & np.logical_or.reduceat(kind == WRITE, starts)
-    ends = np.r_[starts[1:], addresses.size]
-    after = np.array(launch.n_released)[program] - released
-    for start, end in list(zip(starts[suspect], ends[suspect]))[:_MAX_SUSPECTS]:
-        rows = [
-            _Access(*map(int, row))
-            for row in zip(*(a[start:end] for a in (program, kind, values, before, after)))
-        ]
-        how = _conflict(rows)
-        if how:
-            return f"{how} of {launch.kernel}, and no atomic orders them"
-    return ""
-
-
-@dataclass(frozen=True)
-class _Access:
-    """One access to the element in question. `before` counts what its program had acquired,
-    `after` what it released from then on, an atomic access itself included."""
-
-    program: int
-    kind: int
-    value: int
-    before: int
-    after: int
-
-
-def _conflict(rows: list[_Access]) -> str:
-    """`rows` are one element's accesses in the order they happened."""
-    writes = [row for row in rows if row.kind == WRITE]
-    for write in writes:
-        for other in rows:
-            if other.program == write.program or _ordered(*sorted((write, other), key=_turn)):
-                continue
-            if other.kind == WRITE and other.value == write.value:
-                continue
-            verb = {READ: "reads", WRITE: "writes", ATOMIC: "updates"}[other.kind]
-            return f"program {write.program} writes an element that program {other.program} {verb}"
-    return ""
-
-
-def _ordered(earlier: _Access, later: _Access) -> bool:
-    return earlier.after > 0 and later.before > 0
-
-
-def _turn(access: _Access) -> int:
-    return access.program
-
-
-def bits(np: Any, values: Any) -> Any:
-    """The elements' bytes as numbers, so that NaN equals itself."""
-    raw = np.ascontiguousarray(values).reshape(-1)
-    if raw.dtype == np.bool_:
-        return raw.astype(np.uint64)
-    return raw.view(f"u{raw.dtype.itemsize}").astype(np.uint64)
+            self._found = ordering.race(launch)

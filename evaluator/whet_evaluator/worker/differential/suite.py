@@ -21,7 +21,7 @@ from ..stage_ends import Answered, OutOfTime, StageEnd
 from ..workspace import WorkspaceError
 from . import bank, cases, huge, minimise, said, turns
 from .cases import PROVEN
-from .children import MAX_DEATHS, MIN_CASES, Children
+from .children import MAX_DEATHS, Children
 from .means import Means
 from .originals import RUNS_OF_RECORDED, Originals
 
@@ -29,8 +29,11 @@ Case = dict[str, Any]
 Row = dict[str, Any]
 Verdict = Union[Differential, WorkerVerdict]
 
-SEARCH_SHARE = {"device": 0.075, "interpret": 0.2}
+SEARCH_SHARE = {"device": 0.075, "interpret": 0.1}
 """Of the budget, for a candidate in a search."""
+MIN_CASES = 12
+SEARCH_MIN_CASES = {"device": MIN_CASES, "interpret": 8}
+"""Run whatever the budget. On the interpreter they are most of what a candidate costs."""
 MAX_ELEMENTS = 1 << 25
 MAX_MORE_CONFIGS = 64
 _SLOW_FACTOR, _SLOW_S = 20.0, 10.0
@@ -48,7 +51,7 @@ class Suite:
         basis = hashlib.sha256(text.encode()).hexdigest()
         # Equal for all candidates, so that the original runs once; new for a confirmation.
         self.seed = request.seed if request.fresh else int(basis[:6], 16)
-        self._originals = Originals(means, request, self.seed, basis)
+        self._originals = Originals(means, request, self.seed, self._n_must, basis)
         self._made: list[Case] = []
         self._n_configs: Counter[str] = Counter()
         self.deaths: dict[str, str] = {}
@@ -68,11 +71,14 @@ class Suite:
         return whole if self._request.fresh else whole * SEARCH_SHARE[self._means.mode]
 
     @property
+    def _n_must(self) -> int:
+        return MIN_CASES if self._request.fresh else SEARCH_MIN_CASES[self._means.mode]
+
+    @property
     def _text_to_read(self) -> str:
-        """Whose numbers sizes are tried at. In a search on a device the original's: it would have
-        to run first what one candidate alone asks for, and that is left to the confirmation."""
-        shared = self._means.mode == "device" and not self._request.fresh
-        return self._request.unit.text if shared else self._request.text
+        """Whose numbers sizes are tried at. In a search the original's: it would have to run first
+        what one candidate alone asks for, and that is left to the confirmation."""
+        return self._request.text if self._request.fresh else self._request.unit.text
 
     async def run(
         self, calls: list[Any], launches: list[Any], launched: list[Any]
@@ -136,7 +142,7 @@ class Suite:
 
             children = Children(
                 means=self._means, where=self._where, mode=self._means.mode, trusted=False,
-                budget_s=budget_s, seed=self.seed, references=self._request.references,
+                budget_s=budget_s, n_must=self._n_must, seed=self.seed, references=self._request.references,
             )  # fmt: skip
             self._n_configs |= await children.run(wanted, self._item, keep, on_end)
             self.ran.set()
@@ -210,9 +216,9 @@ class Suite:
         self, rows: list[tuple[Case, Row]]
     ) -> list[tuple[Case, Row]] | WorkerVerdict:
         """Each case runs one configuration of an autotuned kernel. Where there are more of them than
-        cases, the smallest case is run again with each of the others, up to `MAX_MORE_CONFIGS`."""
-        in_haste = self._means.mode == "device" and not self._request.fresh
-        if in_haste or not self._means.in_float64 or self.rejects(rows):
+        cases, the smallest case is run again with each of the others, up to `MAX_MORE_CONFIGS`; a
+        search leaves that to the confirmation."""
+        if not self._request.fresh or not self._means.in_float64 or self.rejects(rows):
             return []
         more: list[Case] = []
         for launcher, ran in turns.by_launcher(rows).items():

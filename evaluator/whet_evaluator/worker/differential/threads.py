@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .hooks import before
-from .races import ATOMICS, bits
+from .ordering import bits
+from .races import ATOMICS
 
 _MAX_BLOCKS = 64
 """Loads, and stores, that are remembered at once; of a program with more nothing is said."""
