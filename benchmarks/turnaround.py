@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--candidates", type=int, default=10)
     parser.add_argument("--python", default=sys.executable, help="one with torch and triton")
-    parser.add_argument("--arch", default="gfx942")
+    parser.add_argument("--arch", default="gfx942", help="where there is no device")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/turnaround.md")
     options = parser.parse_args()
     facts, warm, cold = asyncio.run(measure(options))
@@ -59,7 +59,8 @@ async def measure(options: argparse.Namespace) -> tuple[Facts, list[Judged], lis
         facts = await evaluator.open(Workspace(root=root, limits=Limits(differential_s=0)))
         recorded = await evaluator.record(unit, ("tests/test_softmax.py",), lambda _: None)
         nodes = tuple(test.nodeid for test in recorded.tests if test.outcome == "passed")
-        texts = [one.text for one in sweep_variants(unit.text, unit, options.arch)]
+        arch = facts.devices[0].arch if facts.devices else options.arch
+        texts = [one.text for one in sweep_variants(unit.text, unit, arch)]
         candidates = [
             Candidate(
                 unit=unit,
