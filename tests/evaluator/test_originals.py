@@ -59,7 +59,7 @@ def originals(tmp_path, end):
         run=run, place=place, bank=bank, mode="device", basis="", budget_s=1.0, n_children=1,
         max_cases=100, max_bytes=1 << 20,
     )  # fmt: skip
-    return Originals(means, REQUEST, seed=1, basis="basis")
+    return Originals(means, REQUEST, seed=1, n_must=12, basis="basis")
 
 
 def known(made):
