@@ -26,7 +26,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         found[encoded.name_of(call)] = [_total(made)]
     versions = load_versions(job)
     for call in job["calls"]:
-        cases = replay.cases({"calls": [call], "launches": []}, versions, "cuda")
+        cases = replay.cases({"calls": [call]}, versions, "cuda")
         assert cases.not_timed == []
         (case,) = cases.replays
         for version in (case.original, case.candidate):
@@ -36,7 +36,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "repeated": found,
         "timed": [case.name for case in timed.replays],
-        "not timed": timed.not_timed,
+        "not timed": [*timed.not_timed, *replay.left_out(job["launches"], job["calls"])],
     }
 
 

@@ -11,6 +11,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from . import environment
@@ -33,7 +34,8 @@ _QUERY_S = 90.0
 _PROBE_S = 10.0
 _GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 _MAX_CPU_LANES = 4
-_MAX_GPU_LANES = 4
+_MAX_GPU_LANES = 5
+"""One candidate's tests, three children of its generated cases, and its timing getting ready."""
 _BYTES_PER_GPU_LANE = 16 << 30
 
 
@@ -143,19 +145,36 @@ class Bench:
         on_progress: OnProgress,
     ) -> tuple[StageEnd, float]:  # fmt: skip
         """Runs one job; returns how it ended and the seconds it took once admitted."""
-        interpret = mode == "interpret"
-        device = self.device if mode == "device" else None
-        # Behind strong walls no candidate can have touched a zygote: its child is as fresh.
-        forked = not fresh or self._shield.level == "strong"
-        zygote = await self._zygotes.get(interpret=interpret) if forked else None
-        async with self._lanes.hold(
-            lane, device.uuid if device else None, lambda text: on_progress(text, 0, 0)
-        ):
+        zygote = await self.zygote_for(mode, fresh=fresh)
+        async with self.held(lane, mode, on_progress):
             started = time.monotonic()
             deadline_s = min(self.limits.stage_s, float(job.get("deadline_s", "inf")))
-            order = self._order(job, where, mode, device, deadline_s)
-            end = await self._carry_out(order, zygote, on_progress, interpret=interpret)
+            end = await self.start(job, where, mode, zygote, deadline_s, on_progress)
             return end, time.monotonic() - started
+
+    async def zygote_for(self, mode: Mode, *, fresh: bool) -> Zygote | None:
+        """What a stage forks from; None where it must have a process of its own. Behind strong
+        walls no candidate can have touched a zygote: its child is as fresh."""
+        forked = not fresh or self._shield.level == "strong"
+        return await self._zygotes.get(interpret=mode == "interpret") if forked else None
+
+    def held(
+        self, lane: Lane, mode: Mode, on_progress: OnProgress
+    ) -> AbstractAsyncContextManager[None]:
+        """A place in a lane, of the device where the mode has one."""
+        device = self.device if mode == "device" else None
+        return self._lanes.hold(
+            lane, device.uuid if device else None, lambda text: on_progress(text, 0, 0)
+        )
+
+    async def start(
+        self, job: Mapping[str, Any], where: Where, mode: Mode, zygote: Zygote | None,
+        deadline_s: float, on_progress: OnProgress,
+    ) -> StageEnd:  # fmt: skip
+        """Runs one job, whoever may run now."""
+        device = self.device if mode == "device" else None
+        order = self._order(job, where, mode, device, deadline_s)
+        return await self._carry_out(order, zygote, on_progress, interpret=mode == "interpret")
 
     def stop_zygotes(self) -> None:
         self._zygotes.stop()

@@ -2,7 +2,7 @@
 that order, is its verdict.
 
 In a search, what does not wait for another runs beside it: compiling, tests and generated
-cases; then timing beside the judging of the cases. In a confirmation the tests come
+cases; then timing, which got ready meanwhile, beside the judging of the cases. In a confirmation the tests come
 first: what they launch is then compiled, once, beside the cases, which on a device
 also run on the interpreter to be watched.
 """
@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from . import answers, records
+from . import answers, records, replay
 from .bench import Bench
 from .codec import from_json, to_json
 from .differential import watched
@@ -78,27 +78,32 @@ class Cascade:
         loading = beside.start(self._load(launches))
         running = beside.start(self._cases(tested["launches"]))
         watching = beside.start(self._watched(tested["launches"]))
+        wanted = asyncio.Event()
+        timing = beside.start(self._time(wanted))
         loaded = await loading
         differed = await self._conclusion(await running)
         if differed is not None and self._stages.mode == "device":
             differed = self._as_watched(differed, await watching)
-        return self._correct(tested, loaded, differed, await self._time(tested))
+        wanted.set()
+        return self._correct(tested, loaded, differed, await self._timing(await timing, tested))
 
     async def _side_by_side(self, beside: _Beside) -> records.Correct:
         loading = beside.start(self._load(self._request.launches))
         testing = beside.start(self._tests())
         running = beside.start(self._cases([]))
+        wanted = asyncio.Event()
+        timing = beside.start(self._time(wanted))
         loaded = await loading
         tested = await testing
         loading = beside.start(self._as_launched(loaded, tested))
         await self._cases_ran(running)
-        timing = beside.start(self._time(tested))
+        wanted.set()
         rows = await running
         if self._suite is not None and self._suite.rejects(rows):
             timing.cancel()  # making the case smaller wants the device
         differed = await self._conclusion(rows)
         loaded = await loading
-        return self._correct(tested, loaded, differed, await timing)
+        return self._correct(tested, loaded, differed, await self._timing(await timing, tested))
 
     async def _cases_ran(self, running: asyncio.Task[Rows]) -> None:
         """Until the candidate has run the generated cases; not until they are judged."""
@@ -222,33 +227,41 @@ class Cascade:
             max_bytes=self._bench.limits.disk_bytes // 5,
         )
 
-    async def _time(self, tested: dict[str, Any]) -> records.Timing | records.Untimed:
+    async def _time(self, wanted: asyncio.Event) -> dict[str, Any] | records.Untimed:
+        """The stage's answer. It gets ready at once, and reads no clock before it is `wanted`."""
         request = self._request
         if not request.timed:
             return records.Untimed(reason="timing was not asked for")
         if self._stages.mode != "device":
             return records.Untimed(reason="no GPU on this host, so nothing was timed")
         job = {
-            "launches": tested["launches"], "calls": await self._calls(),
-            "rounds": request.rounds, "pairs": request.pairs, "seed": request.seed,
+            "calls": await self._calls(), "rounds": request.rounds, "pairs": request.pairs, "seed": request.seed,
             "benchmark": request.benchmark,
         }  # fmt: skip
         if not request.fresh:
             job["rounds"] = min(request.rounds, SEARCH_ROUNDS)
             job["pairs"] = min(request.pairs, SEARCH_PAIRS)
             job["max_cases"] = SEARCH_CASES
-        end = await self._stages.run("time", job, self._where, "device", lane="gpu_timing")
-        answer = _answer("time", end)
+        answer = _answer("time", await self._stages.run_alone("time", job, self._where, wanted))
         if answer["cheated"]:
             raise Rejected(records.Cheated(**answer["cheated"]))
         if answer["differs"]:
             raise Rejected(records.Differs(cases=tuple(answer["differs"])))
+        return answer
+
+    async def _timing(
+        self, answer: dict[str, Any] | records.Untimed, tested: dict[str, Any]
+    ) -> records.Timing | records.Untimed:
+        if isinstance(answer, records.Untimed):
+            return answer
+        left_out = replay.left_out(tested["launches"], await self._calls())
+        not_timed = tuple(dict.fromkeys([*answer["not_timed"], *left_out]))
         if not answer["cases"]:
-            return records.Untimed(reason="; ".join(answer["not_timed"]) or "nothing to time")
+            return records.Untimed(reason="; ".join(not_timed) or "nothing to time")
         return records.Timing(
             cases=tuple(from_json(records.Case, case) for case in answer["cases"]),
             environment=answer["environment"],
-            not_timed=tuple(answer["not_timed"]),
+            not_timed=not_timed,
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from . import ahead
 from .bench import Bench
 from .orders import Where
 from .records import Mode, UnitRef
@@ -60,6 +62,25 @@ class RequestStages:
             fresh=self.fresh if fresh is None else fresh,
             on_progress=lambda detail, done, total: self._on_stage(shown, detail, done, total),
         )  # fmt: skip
+        return self._counted(shown, end, seconds)
+
+    async def run_alone(
+        self, stage: str, job: dict[str, Any], where: Where, wanted: asyncio.Event
+    ) -> StageEnd:
+        """Runs a stage that has the device to itself, once it is `wanted`; it gets ready before
+        (`ahead`). Shown and counted from then on."""
+
+        def on_progress(detail: str, done: int, total: int) -> None:
+            if wanted.is_set():
+                self._on_stage(stage, detail, done, total)
+
+        end, seconds = await ahead.run(
+            self._bench, {"stage": stage, **job}, where, fresh=self.fresh, wanted=wanted,
+            on_progress=on_progress,
+        )  # fmt: skip
+        return self._counted(stage, end, seconds)
+
+    def _counted(self, shown: str, end: StageEnd, seconds: float) -> StageEnd:
         self._count(shown, seconds)
         for phase, part in end.phases.items() if isinstance(end, Answered) else ():
             self._count(f"{shown}:{phase}", part)

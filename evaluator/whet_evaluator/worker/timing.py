@@ -7,16 +7,18 @@ clock from what the original makes of the same inputs.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
-from . import importing, overlay, replay, surroundings, vitals
+from . import gate, importing, overlay, replay, surroundings, vitals
 from .checks import CheatedError, DiffersError
 from .clock import Clock
 from .codec import to_json
 from .measure import Crew, Order, Together, measure
 from .partner import Apart, Partner
+from .phases import mark_of
 from .records import Case
-from .versions import Versions, load_versions
+from .versions import Versions, has_tuners, load_versions
 
 DEADLINE_SHARE = 0.5
 
@@ -52,7 +54,10 @@ class _Stage:
         self._cheated: CheatedError | None = None
 
     def run(self) -> dict[str, Any]:
+        mark = mark_of(self._job)
+        mark("imports")
         overlay.install(self._job)
+        mark("overlay")
         try:
             versions = load_versions(self._job)
             if versions.registers:
@@ -64,16 +69,38 @@ class _Stage:
             reason = f"the versions could not be loaded side by side: {trace.splitlines()[-1]}"
             self._not_timed.append(reason)
             return self._answer()
+        mark("versions")
         self._clock.open()
-        self._vitals = vitals.Vitals(vitals.reader(surroundings.uuid(self._torch)))
-        self._environment = surroundings.describe(self._torch)
+        mark("device")
         found = replay.cases(self._job, versions, "cuda")
         self._not_timed += found.not_timed
+        mark("replays")
+        if self._job.get("gate"):
+            self._rehearse(found.replays, versions)
+            gate.wait(self._job)
+            self._began = self._clock.now()
+            self._clock.open()  # what it calibrates may have been disturbed
+        self._vitals = vitals.Vitals(vitals.reader(surroundings.uuid(self._torch)))
+        self._environment = surroundings.describe(self._torch)
         for number, case in enumerate(found.replays):
             self._time(case, number, len(found.replays), versions)
             if self._cheated is not None:
                 break
+        mark("samples")
         return self._answer()
+
+    def _rehearse(self, cases: list[replay.Replay], versions: Versions) -> None:
+        """Each version once while others use the device: what only a first call costs, compiling
+        and the driver's loading, is over then. A tuner must not choose in such company."""
+        if versions.registers or has_tuners(versions):
+            return
+        for case in cases:
+            for version in (case.original, case.candidate):
+                with contextlib.suppress(Exception):  # it is said when it counts
+                    version(case.make(0))
+        self._clock.synchronize()
+        self._torch.cuda.empty_cache()
+        mark_of(self._job)("rehearsal")
 
     def _time(self, case: replay.Replay, number: int, n_cases: int, versions: Versions) -> None:
         """Times one of `n_cases`; what goes wrong is noted, not raised."""

@@ -111,6 +111,11 @@ def share_tuning(original: ModuleType, candidate: ModuleType) -> None:
             other.cache = tuned.cache
 
 
+def has_tuners(versions: Versions) -> bool:
+    """Whether either version chooses a configuration by the device's clock."""
+    return bool(_tuners(versions.original) or _tuners(versions.candidate))
+
+
 def tuned(module: ModuleType) -> dict[str, Any]:
     """What the module's autotuners have chosen so far, as JSON for another process."""
     return {
