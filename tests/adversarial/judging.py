@@ -1,6 +1,7 @@
 """Judges cheats and controls by the real screen and the real evaluator, and says it in rows.
 
-As in the product, what a search accepts counts only once a confirmation accepts it, too.
+As in the product, what a search accepts counts only once a confirmation accepts it, too; under a
+clock the search's word is taken, since a device's minutes are few.
 The screen only explains: a candidate that it stops goes to the evaluator all the same, so
 each row shows what the run-time checks alone would have said.
 """
@@ -120,7 +121,7 @@ class Judge:
             timed=self._timed,
         )  # fmt: skip
         verdict = await self._worker.evaluate(candidate, lambda progress: None)
-        if not isinstance(verdict, records.Correct):
+        if self._timed or not isinstance(verdict, records.Correct):
             return verdict
         return await self._worker.confirm(candidate, lambda progress: None)
 

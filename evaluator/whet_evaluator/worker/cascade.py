@@ -29,8 +29,8 @@ from .stage_ends import Answered, Raised, StageEnd
 SEARCH_ROUNDS, SEARCH_PAIRS, SEARCH_CASES = 10, 5, 2
 """Enough to rank a candidate. What is claimed comes from its confirmation, which has all."""
 N_CHILDREN = {"device": 3, "interpret": 1}
-"""Of one version at once. On a device most of a case is the host's time for compiling; with the
-tests beside them they fill the lanes."""
+"""Of one version at once in a confirmation. On a device most of a case is the host's time for
+compiling. A search has one less there: contexts on a device are made one after the other."""
 
 Calls = Callable[[], Awaitable[list[Any]]]
 Rows = list[tuple[Case, Row]]
@@ -222,7 +222,7 @@ class Cascade:
             mode=stages.mode,
             basis=self._bench.files_digest(unit.path),
             budget_s=self._bench.limits.differential_s,
-            n_children=N_CHILDREN[stages.mode],
+            n_children=max(1, N_CHILDREN[stages.mode] - (not self._request.fresh)),
             max_cases=self._bench.limits.differential_cases,
             max_bytes=self._bench.limits.disk_bytes // 5,
         )

@@ -8,6 +8,7 @@ clock from what the original makes of the same inputs.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from . import gate, importing, overlay, replay, surroundings, vitals
@@ -90,14 +91,18 @@ class _Stage:
         return self._answer()
 
     def _rehearse(self, cases: list[replay.Replay], versions: Versions) -> None:
-        """Each version once while others use the device: what only a first call costs, compiling
-        and the driver's loading, is over then. A tuner must not choose in such company."""
+        """Runs every version, and takes a few samples of the smallest case to throw them away,
+        while others use the device: what only a first call costs, compiling and the driver's
+        loading of each operation, is over then. A tuner must not choose in such company."""
         if versions.registers or has_tuners(versions):
             return
         for case in cases:
-            for version in (case.original, case.candidate):
-                with contextlib.suppress(Exception):  # it is said when it counts
-                    version(case.make(0))
+            with contextlib.suppress(Exception):  # it is said when it counts
+                if case is cases[-1]:
+                    order = self._order(0, n_rounds=1, n_pairs=1, on_round=_unheard, n_left=1)
+                    measure(self._clock, Together(self._clock, case, order), order)
+                case.original(case.make(0))
+                case.candidate(case.make(0))
         self._clock.synchronize()
         self._torch.cuda.empty_cache()
         mark_of(self._job)("rehearsal")
@@ -108,16 +113,9 @@ class _Stage:
         def on_round(done: int, total: int) -> None:
             self._job["progress"](case.name, done, total)
 
-        order = Order(
-            seed=int(self._job["seed"]) + 1000 * number,
-            n_rounds=int(self._job["rounds"]),
-            n_pairs=int(self._job["pairs"]),
-            arch=surroundings.device_arch(self._torch),
-            cache_bytes=surroundings.cache_bytes(self._torch),
-            own_file=self._job["unit_file"],
-            on_round=on_round,
-            disturbance=self._vitals.disturbance,
-            may_go_on=lambda seconds: self._may_go_on(seconds, n_cases - number),
+        n_rounds, n_pairs = int(self._job["rounds"]), int(self._job["pairs"])
+        order = self._order(
+            number, n_rounds=n_rounds, n_pairs=n_pairs, on_round=on_round, n_left=n_cases - number
         )
         try:
             crew = self._crew(case, order, versions)
@@ -130,6 +128,19 @@ class _Stage:
             reason = importing.trimmed_trace(error, self._job["unit_file"]).splitlines()[-1]
             self._not_timed.append(f"{case.name}: {reason}")
         self._torch.cuda.empty_cache()
+
+    def _order(
+        self, number: int, *, n_rounds: int, n_pairs: int, n_left: int,
+        on_round: Callable[[int, int], None],
+    ) -> Order:  # fmt: skip
+        return Order(
+            seed=int(self._job["seed"]) + 1000 * number, n_rounds=n_rounds, n_pairs=n_pairs,
+            arch=surroundings.device_arch(self._torch),
+            cache_bytes=surroundings.cache_bytes(self._torch),
+            own_file=self._job["unit_file"], on_round=on_round,
+            disturbance=self._vitals.disturbance,
+            may_go_on=lambda seconds: self._may_go_on(seconds, n_left),
+        )  # fmt: skip
 
     def _crew(self, case: replay.Replay, order: Order, versions: Versions) -> Crew:
         if versions.registers:
@@ -156,3 +167,7 @@ class _Stage:
             "differs": self._differs,
             "cheated": cheated and {"reason": cheated.reason, "detail": cheated.detail},
         }
+
+
+def _unheard(_done: int, _total: int) -> None:
+    """Progress that nobody is told of."""

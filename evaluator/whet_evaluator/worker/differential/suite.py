@@ -29,11 +29,10 @@ Case = dict[str, Any]
 Row = dict[str, Any]
 Verdict = Union[Differential, WorkerVerdict]
 
-SEARCH_SHARE = {"device": 0.075, "interpret": 0.1}
+SEARCH_SHARE = {"device": 0.05, "interpret": 0.1}
 """Of the budget, for a candidate in a search."""
-MIN_CASES = 12
-SEARCH_MIN_CASES = {"device": MIN_CASES, "interpret": 8}
-"""Run whatever the budget. On the interpreter they are most of what a candidate costs."""
+MIN_CASES, SEARCH_MIN_CASES = 12, 8
+"""Run whatever the budget. In a search they are much of what a candidate costs."""
 MAX_ELEMENTS = 1 << 25
 MAX_MORE_CONFIGS = 64
 _SLOW_FACTOR, _SLOW_S = 20.0, 10.0
@@ -72,7 +71,7 @@ class Suite:
 
     @property
     def _n_must(self) -> int:
-        return MIN_CASES if self._request.fresh else SEARCH_MIN_CASES[self._means.mode]
+        return MIN_CASES if self._request.fresh else SEARCH_MIN_CASES
 
     @property
     def _text_to_read(self) -> str:
