@@ -12,13 +12,14 @@ evaluator can say there too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,17 @@ class ColdEvaluator:
         self._arch = arch
         self._on_device = on_device
 
+    def test(self, candidate: Candidate, tests: Sequence[str]) -> float:
+        """Seconds until one process has told whether the tests pass; raises as `judge` does."""
+        began = time.monotonic()
+        with self._placed(candidate) as project:
+            self._tests(project, tests)
+            return time.monotonic() - began
+
     def judge(self, candidate: Candidate, tests: Sequence[str], benchmark: Benchmark) -> ColdCost:
         """Runs all three. Raises `AssertionError` with the output if one of them fails."""
-        with tempfile.TemporaryDirectory(prefix="whet-cold-") as folder:
-            project = Path(folder) / "project"
-            began = time.monotonic()
-            shutil.copytree(self._root, project, ignore=shutil.ignore_patterns("__pycache__"))
-            (project / candidate.unit.path).write_text(candidate.text)
+        began = time.monotonic()
+        with self._placed(candidate) as project:
             placing = time.monotonic() - began
             call = self._tests(project, tests)
             execution = self._tests(project, tests)
@@ -95,6 +100,14 @@ class ColdEvaluator:
                 else self._compile(project, candidate)
             )
         return ColdCost(call=placing + call, execution=execution, speed=speed)
+
+    @contextlib.contextmanager
+    def _placed(self, candidate: Candidate) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="whet-cold-") as folder:
+            project = Path(folder) / "project"
+            shutil.copytree(self._root, project, ignore=shutil.ignore_patterns("__pycache__"))
+            (project / candidate.unit.path).write_text(candidate.text)
+            yield project
 
     def _tests(self, project: Path, tests: Sequence[str]) -> float:
         code = _TESTS_ON_DEVICE if self._on_device else _TESTS_INTERPRETED

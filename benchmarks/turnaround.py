@@ -2,12 +2,13 @@
 
     python benchmarks/turnaround.py [--candidates 10] [--out FILE]
 
-The same candidates are judged by the same worker twice, alternating in one run: by
-children forked from a preloaded process, and by freshly started ones (as confirmation
-does, and as an evaluator without a worker would). Overhead is the wall time until the
+The same candidates are judged twice, alternating in one run: by children of a warm worker,
+forked from a preloaded process, and as an evaluator without a worker would, by a cold process
+that runs pytest over the candidate (`cold_processes`). Overhead is the wall time until the
 verdict on correctness, minus compiling the candidate's kernels and minus the seconds pytest
 itself reports for the tests (kernel compilation and launches within a test are its own).
-A warm worker does both side by side: there it is also said what is left over the longer one.
+A worker does both side by side, so it is also said what is left over the longer one; of a cold
+process, which compiles within its tests, what is left over the same candidate's tests.
 Nothing is timed on the device here, and no cases are generated: `evaluator.py` counts both.
 """
 
@@ -16,23 +17,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime as dt
-import itertools
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import attrs
+from cold_processes import ColdEvaluator
 
 from whet_agent.candidates.sweep import sweep_variants
 from whet_agent.source.units import unit_of
 from whet_evaluator.client import WorkerEvaluator
-from whet_evaluator.evaluation import Candidate, OnProgress, Progress, Target, Workspace
+from whet_evaluator.evaluation import Candidate, Target, Workspace
 from whet_evaluator.worker.protocol import Limits
-from whet_evaluator.worker.records import Correct, Facts, WorkerVerdict
+from whet_evaluator.worker.records import Correct, Facts
 
-Judge = Callable[[Candidate, OnProgress], Awaitable[WorkerVerdict]]
+TESTS = ("tests/test_softmax.py",)
 _AROUND = ("place", "remove")
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,12 +44,12 @@ def main() -> None:
     parser.add_argument("--arch", default="gfx942", help="where there is no device")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/turnaround.md")
     options = parser.parse_args()
-    facts, warm, cold = asyncio.run(measure(options))
-    options.out.write_text(table(facts, warm, cold))
+    facts, rows = asyncio.run(measure(options))
+    options.out.write_text(table(facts, rows))
     print(options.out.read_text())
 
 
-async def measure(options: argparse.Namespace) -> tuple[Facts, list[Judged], list[Judged]]:
+async def measure(options: argparse.Namespace) -> tuple[Facts, list[Judged]]:
     root = ROOT / "examples"
     unit = unit_of(
         (root / "kernels/softmax.py").read_text(), "kernels/softmax.py", "softmax_kernel"
@@ -57,7 +57,7 @@ async def measure(options: argparse.Namespace) -> tuple[Facts, list[Judged], lis
     assert unit is not None
     async with WorkerEvaluator(Target(python=options.python, arch=options.arch)) as evaluator:
         facts = await evaluator.open(Workspace(root=root, limits=Limits(differential_s=0)))
-        recorded = await evaluator.record(unit, ("tests/test_softmax.py",), lambda _: None)
+        recorded = await evaluator.record(unit, TESTS, lambda _: None)
         nodes = tuple(test.nodeid for test in recorded.tests if test.outcome == "passed")
         arch = facts.devices[0].arch if facts.devices else options.arch
         texts = [one.text for one in sweep_variants(unit.text, unit, arch)]
@@ -72,30 +72,28 @@ async def measure(options: argparse.Namespace) -> tuple[Facts, list[Judged], lis
             )
             for number, text in enumerate(texts[: options.candidates + 1])
         ]
-        await _time(evaluator.evaluate, candidates[0])  # warm-up, not counted
-        warm: list[Judged] = []
-        cold: list[Judged] = []
+        cold = ColdEvaluator(
+            python=options.python, root=root, arch=arch, on_device=facts.mode == "device"
+        )
+        await _judged(evaluator, cold, candidates[0])  # warm-up, not counted
+        rows: list[Judged] = []
         for candidate in candidates[1:]:
-            warm.append(await _time(evaluator.evaluate, candidate, side_by_side=True))
-            print("warm", warm[-1], flush=True)
-            cold.append(await _time(evaluator.confirm, candidate))
-            print("cold", cold[-1], flush=True)
-    return facts, warm, cold
+            rows.append(await _judged(evaluator, cold, candidate))
+            print(rows[-1], flush=True)
+    return facts, rows
 
 
 @attrs.frozen(kw_only=True)
 class Judged:
-    """Seconds of one candidate."""
+    """Seconds of one candidate, both ways."""
 
     wall: float
     compiling: float
     tests: float
-    stages: dict[str, float]
     phases: dict[str, float]
     """As the worker counted them: `stage:phase`."""
-
-    side_by_side: bool
-    """Whether it was compiled while its tests ran."""
+    cold: float
+    """Of a process that runs its tests and compiles within them."""
 
     @property
     def over_both(self) -> float:
@@ -103,81 +101,76 @@ class Judged:
 
     @property
     def over_longer(self) -> float:
-        """The stricter measure of what was done side by side."""
-        own = (self.compiling, self.tests)
-        return self.wall - (max(own) if self.side_by_side else sum(own))
+        """The stricter measure, since both were done side by side."""
+        return self.wall - max(self.compiling, self.tests)
+
+    @property
+    def cold_over_tests(self) -> float:
+        return self.cold - self.tests
 
 
-async def _time(
-    judge: Callable[..., Awaitable[object]], candidate: Candidate, *, side_by_side: bool = False
-) -> Judged:
-    """Judges once. What passes between two reports of progress belongs to the former's stage."""
-    marks: list[tuple[float, str]] = [(time.monotonic(), "start")]
-
+async def _judged(evaluator: WorkerEvaluator, cold: ColdEvaluator, candidate: Candidate) -> Judged:
     phases: dict[str, float] = {}
-
-    def on_progress(progress: Progress) -> None:
-        phases.update(progress.seconds)
-        marks.append((time.monotonic(), progress.stage))
-
-    verdict = await judge(candidate, on_progress)
+    began = time.monotonic()
+    verdict = await evaluator.evaluate(candidate, lambda told: phases.update(told.seconds))
+    wall = time.monotonic() - began
     assert isinstance(verdict, Correct), verdict
-    marks.append((time.monotonic(), "end"))
-    stages: dict[str, float] = {}
-    for (began, stage), (end, _) in itertools.pairwise(marks):
-        stages[stage] = stages.get(stage, 0.0) + end - began
     return Judged(
-        wall=marks[-1][0] - marks[0][0],
+        wall=wall,
         compiling=phases["load:compile"],
         tests=sum(test.seconds for test in verdict.tests),
-        stages=stages,
-        side_by_side=side_by_side,
         phases={name: spent for name, spent in phases.items() if ":" in name or name in _AROUND},
+        cold=await asyncio.to_thread(cold.test, candidate, TESTS),
     )
 
 
-def table(facts: Facts, warm: list[Judged], cold: list[Judged]) -> str:
+def table(facts: Facts, rows: list[Judged]) -> str:
     hardware = facts.devices[0].name if facts.devices else "no GPU (interpreter, CPU)"
     today = dt.datetime.now(dt.UTC).date()
-    lines = [
+    ratio = statistics.median(row.cold / row.wall for row in rows)
+    figures = {
+        "forked from a preloaded process: wall": [row.wall for row in rows],
+        "own compilation": [row.compiling for row in rows],
+        "own tests": [row.tests for row in rows],
+        "over both": [row.over_both for row in rows],
+        "over the longer, which hides the other": [row.over_longer for row in rows],
+        "a cold process: wall": [row.cold for row in rows],
+        "over the same tests": [row.cold_over_tests for row in rows],
+    }
+    return "\n".join([
         "# Turnaround of one candidate\n",
         (
             f"Measured {today} on {hardware}, torch {facts.torch}, triton {facts.triton}, "
-            f"Python {facts.python}, by `benchmarks/turnaround.py`; {len(warm)} candidates of "
+            f"Python {facts.python}, by `benchmarks/turnaround.py`; {len(rows)} candidates of "
             "examples/kernels/softmax.py, both ways alternating in one run. "
             "Seconds until correctness is known, median (min to max). *Own* is the candidate's: "
             "compiling its kernels, and what pytest reports for its tests.\n"
         ),
-        "| | wall | own compilation | own tests | over both | over the longer, if side by side |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, rows in (("forked from a preloaded process", warm), ("cold processes", cold)):
-        columns = zip(
-            *((r.wall, r.compiling, r.tests, r.over_both, r.over_longer) for r in rows), strict=True
-        )
-        lines.append(f"| {name} | " + " | ".join(_spread(list(c)) for c in columns) + " |")
-    ratio = statistics.median(b.wall / a.wall for a, b in zip(warm, cold, strict=True))
-    lines.append(f"\nCold over warm, candidate by candidate: median {ratio:.1f}x.\n")
-    return "\n".join([*lines, *_phases(warm, cold)])
+        "| | seconds |",
+        "|---|---|",
+        *(f"| {name} | {_spread(values)} |" for name, values in figures.items()),
+        f"\nCold over warm, candidate by candidate: median {ratio:.1f}x.\n",
+        *_phases(rows),
+    ])  # fmt: skip
 
 
-def _phases(warm: list[Judged], cold: list[Judged]) -> list[str]:
+def _phases(rows: list[Judged]) -> list[str]:
     """Where the time goes within the stages, as the worker counts it and the store keeps it."""
-    lines = [
+    names = dict.fromkeys(name for row in rows for name in row.phases)
+    return [
         "## Phases\n",
         (
             "Median seconds, counted on the worker's host. `compile` and `tests` hold what is the "
             "candidate's own.\n"
         ),
-        "| phase | forked | cold |",
-        "|---|---|---|",
+        "| phase | forked |",
+        "|---|---|",
+        *(
+            f"| {name} | {statistics.median(row.phases.get(name, 0.0) for row in rows):.3f} |"
+            for name in names
+        ),
+        "",
     ]
-    for name in dict.fromkeys(name for row in (*warm, *cold) for name in row.phases):
-        medians = (
-            statistics.median(r.phases.get(name, 0.0) for r in rows) for rows in (warm, cold)
-        )
-        lines.append(f"| {name} | " + " | ".join(f"{median:.3f}" for median in medians) + " |")
-    return [*lines, ""]
 
 
 def _spread(values: list[float]) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import attrs
@@ -26,6 +25,7 @@ from whet_agent.revisions import UsageError, Version
 from whet_agent.search import words
 from whet_agent.search.state import Surroundings, green_nodes, red_tests
 from whet_agent.task import Task
+from whet_agent.version import __version__
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Progress
@@ -152,7 +152,7 @@ class _Subject:
         """
         task = task or self._task
         assert evaluator.facts is not None
-        here = Surroundings(facts=evaluator.facts, shipped=evaluator.shipped, whet=version("whet"))
+        here = Surroundings(facts=evaluator.facts, shipped=evaluator.shipped, whet=__version__)
         recorded = await evaluator.record(
             task.unit, task.tests, self._on_progress, benchmark=task.benchmark
         )

@@ -7,7 +7,6 @@ The world's fault is a `Fault`, which ends the run with the cure.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import assert_never
 
 import attrs
@@ -35,6 +34,7 @@ from whet_agent.search.starts import (
     StartSweep,
 )
 from whet_agent.search.state import Search
+from whet_agent.version import __version__
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Progress
 
@@ -105,7 +105,7 @@ async def _open(start: StartOpen, search: Search, ports: Ports) -> Event:
         facts=facts,
         at=ports.clock.now(),
         shipped=ports.evaluator.shipped,
-        whet=version("whet"),
+        whet=__version__,
     )
 
 

@@ -5,6 +5,7 @@ The server starts without typer, rich, openai and pydantic: an editor waits for 
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 
@@ -13,12 +14,26 @@ def main() -> None:
     """Entry point of the console script."""
     if sys.argv[1:2] == ["serve"] and not {"-h", "--help"} & set(sys.argv[2:]):
         gc.set_threshold(20_000)  # classes by the thousand, none garbage; `serve` sets its own
+        _import_types_of_lsp()
         from whet_server.serving import serve
 
         serve()
     from whet_agent.commandline.main import main as command_line
 
     command_line()
+
+
+def _import_types_of_lsp() -> None:
+    """Most of the start goes into methods for five hundred classes, and a quarter of that into
+    those that print them, which nobody asks for."""
+    import attrs
+
+    define = attrs.define
+    attrs.define = functools.partial(define, repr=False)
+    try:
+        import lsprotocol.types  # noqa: F401 - for those who import it next
+    finally:
+        attrs.define = define
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 from pygls.uris import to_fs_path
 
 from whet_agent.project import UserError
+from whet_agent.version import __version__
 from whet_server import commands, features, from_lsp, hover, reporter, to_lsp
 from whet_server.documents import Buffer
 from whet_server.session import HEAD_S, Session
@@ -88,7 +88,7 @@ class WhetServer(LanguageServer):
 
     def __init__(self, on_client: Callable[[int], None]) -> None:
         """`on_client` is told the client's process id."""
-        super().__init__("whet", version("whet"), protocol_cls=WhetProtocol, max_workers=1)
+        super().__init__("whet", __version__, protocol_cls=WhetProtocol, max_workers=1)
         self.on_client = on_client
         self.exit_status = 1
         self.stop = threading.Event()

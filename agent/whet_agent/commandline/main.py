@@ -22,6 +22,7 @@ from whet_agent.project import Selector, UserError, project_root
 from whet_agent.revisions import UsageError, load_version
 from whet_agent.source.codebase import load_text
 from whet_agent.task import Goal
+from whet_agent.version import __version__
 
 cli = typer.Typer(
     name="whet",
@@ -39,6 +40,23 @@ Replay = Annotated[Path | None, typer.Option(help="Recorded replies instead of a
 MoreTests = Annotated[list[str] | None, typer.Argument(metavar="", hidden=True)]
 """What follows the first word of `--tests A B C`, as `whet fix` is often typed."""
 Tests = Annotated[list[str] | None, typer.Option("--tests", help="Test file or node id.")]
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        _console().print(f"whet {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def about(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Sharpens Triton kernels: verified improvements, judged by your own tests."""
 
 
 def main() -> None:
