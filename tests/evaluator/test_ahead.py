@@ -103,6 +103,21 @@ async def test_a_child_that_died_before_its_gate_says_nothing(tmp_path, wanted):
     assert end.answer == {"ahead": False}
 
 
+@pytest.mark.parametrize("what", ["file", "link"])
+async def test_a_gate_that_a_candidate_put_there_opens_nothing(tmp_path, what):
+    outside, path = tmp_path / "outside", tmp_path / "time.gate"
+    if what == "file":
+        path.touch()
+    else:
+        path.symlink_to(outside)
+    assert not gate.open_gate(str(path))
+    assert not outside.exists()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "folder").symlink_to(tmp_path / "elsewhere")
+    assert not gate.open_gate(str(tmp_path / "folder" / "time.gate"))
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 async def test_behind_the_gate_a_stage_has_its_own_limit(tmp_path, wanted):
     bench = Bench(tmp_path, stage_s=0.1)
     bench.is_slow = True

@@ -3,7 +3,8 @@
 Importing torch's device, both versions and the driver's first launches take a good half of a
 short timing. They need a place on the device like any test, not the device alone: so the child
 does them beside the candidate's tests and generated cases, waits at a gate (`gate`), and only what
-comes behind it holds `gpu_timing`. Where there was no place for it in time, it starts as any stage.
+comes behind it holds `gpu_timing`. Where there was no place for it in time, or it is not found
+waiting, the stage starts as any other.
 """
 
 from __future__ import annotations
@@ -38,11 +39,10 @@ async def run(
         await wanted.wait()
         if not child.is_placed:
             preparing.cancel()
-        await asyncio.wait([preparing])
+        await asyncio.gather(preparing, return_exceptions=True)  # what it met, the stage will
         async with bench.held("gpu_timing", "device", on_progress):
             began = time.monotonic()
-            if child.is_waiting:
-                gate.open_gate(path)
+            if child.is_waiting and gate.open_gate(path):
                 return await child.end(bench.limits.stage_s), time.monotonic() - began
         await child.cancel()
     finally:

@@ -21,7 +21,16 @@ def wait(job: dict[str, Any]) -> None:
     mark_of(job)("gate")
 
 
-def open_gate(path: str) -> None:
-    """In the worker."""
-    with open(path, "x", encoding="ascii"):
-        pass
+def open_gate(path: str) -> bool:
+    """In the worker. False where somebody put something in its place: the folder is a candidate's
+    to write to, and must not lead elsewhere."""
+    folder, name = os.path.split(path)
+    try:
+        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=inside))
+        finally:
+            os.close(inside)
+    except OSError:
+        return False
+    return True
