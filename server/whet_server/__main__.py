@@ -31,7 +31,7 @@ def _import_types_of_lsp() -> None:
     define = attrs.define
     attrs.define = functools.partial(define, repr=False)
     try:
-        import lsprotocol.types  # noqa: F401 - for those who import it next
+        import pygls.io_  # noqa: F401 - it imports them, for all who come next
     finally:
         attrs.define = define
 
