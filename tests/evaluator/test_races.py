@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import warm
+from whet_evaluator.worker.differential.tickets import Tickets
 
 RACES = {
     "same_slot_other_value": "writes an element that program 1 writes",
@@ -70,3 +71,11 @@ def test_a_kernel_shown_contention_makes_what_it_should(answers, kernel):
 
 def test_every_kernel_is_asked_for(said):
     assert set(said) == {*RACES, *HONEST}
+
+
+def test_who_does_not_draw_in_turns_is_shown_what_the_counter_holds():
+    tickets = Tickets(n_programs=2, program=0)
+    # A plain store put it back to an odd number meanwhile: nothing tells that here.
+    assert [tickets.draw(64, 2, before) for before in (0, 2, 7)] == [0, 2, 7]
+    in_turns = Tickets(n_programs=2, in_turns=True, program=1)
+    assert [in_turns.draw(64, 2, before) for before in (0, 2, 4)] == [2, 6, 10]

@@ -35,7 +35,8 @@ _PROBE_S = 10.0
 _GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 _MAX_CPU_LANES = 4
 _MAX_GPU_LANES = 5
-"""One candidate's tests, three children of its generated cases, and its timing getting ready."""
+"""One candidate's tests, two children of its generated cases and its timing getting ready fill four;
+another candidate's next stage need not wait for all of them."""
 _BYTES_PER_GPU_LANE = 16 << 30
 
 

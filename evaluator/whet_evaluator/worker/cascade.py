@@ -2,9 +2,9 @@
 that order, is its verdict.
 
 In a search, what does not wait for another runs beside it: compiling, tests and generated
-cases; then timing, which got ready meanwhile, beside the judging of the cases. In a confirmation the tests come
-first: what they launch is then compiled, once, beside the cases, which on a device
-also run on the interpreter to be watched.
+cases; then timing, which got ready meanwhile, beside the judging of the cases. In a
+confirmation the tests come first: what they launch is then compiled, once, beside the cases,
+which on a device also run on the interpreter to be watched.
 """
 
 from __future__ import annotations

@@ -51,14 +51,16 @@ class Tickets:
     counters: dict[int, _Counter] = field(default_factory=dict)
 
     def draw(self, address: int, step: int, before: int) -> int:
-        """What the program that runs is shown of a counter that held `before`."""
+        """What the program that runs is shown of a counter that held `before`: that, but in turns."""
         counter = self.counters.setdefault(address, _Counter(before, step))
         counter.is_even &= counter.step == step != 0
         mine = counter.drawn.setdefault(self.program, [])
         if not counter.is_even:
             return before
-        natural = (before - counter.first) // step
-        mine.append(self.program + len(mine) * self.n_programs if self.in_turns else natural)
+        if not self.in_turns:
+            mine.append((before - counter.first) // step)
+            return before
+        mine.append(self.program + len(mine) * self.n_programs)
         return counter.first + mine[-1] * step
 
     def disturb(self, address: int) -> None:
