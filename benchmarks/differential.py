@@ -25,14 +25,8 @@ from whet_agent.source.units import parse_units, unit_of
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.evaluation import Candidate, Progress, Target, Workspace
 from whet_evaluator.worker.protocol import Limits
-from whet_evaluator.worker.records import (
-    Correct,
-    Differs,
-    Facts,
-    Recorded,
-    UnitRef,
-    WorkerVerdict,
-)
+from whet_evaluator.worker.records import Correct, Differs, Facts, Recorded, WorkerVerdict
+from whet_evaluator.worker.unit_ref import UnitRef
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

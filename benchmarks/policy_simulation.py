@@ -61,7 +61,8 @@ from whet_agent.testing.doubles import (
     wrong_verdict,
 )
 from whet_evaluator.evaluation import Target
-from whet_evaluator.worker.records import UnitRef, WorkerVerdict
+from whet_evaluator.worker.records import WorkerVerdict
+from whet_evaluator.worker.unit_ref import UnitRef
 
 RESULTS = Path(__file__).parent / "results" / "policy_simulation.md"
 COST = 1_000_000_000

@@ -30,7 +30,8 @@ from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Progress
 from whet_evaluator.worker.launch_records import Launch
-from whet_evaluator.worker.records import CompileReport, Correct, Recorded, UnitRef, WorkerVerdict
+from whet_evaluator.worker.records import CompileReport, Correct, Recorded, WorkerVerdict
+from whet_evaluator.worker.unit_ref import UnitRef
 
 OnProgress = Callable[[Progress], None]
 

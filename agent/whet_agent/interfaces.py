@@ -9,7 +9,7 @@ import attrs
 from whet_agent.revisions import Version
 from whet_agent.source.syntax import normalized_bytes
 from whet_agent.source.units import Document
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 
 @attrs.frozen(kw_only=True)

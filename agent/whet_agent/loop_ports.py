@@ -13,7 +13,7 @@ from whet_agent.search.briefing import Brief
 from whet_agent.store.journal import Journal
 from whet_agent.task import Task
 from whet_evaluator.evaluation import Evaluator, Progress, Workspace
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 
 def default_workspace(task: Task) -> Workspace:

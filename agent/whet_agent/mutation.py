@@ -16,7 +16,7 @@ import attrs
 from whet_agent.candidates.mutants import N_MUTANTS, Mutant, mutants_of
 from whet_evaluator.evaluation import Candidate, Evaluator, Progress
 from whet_evaluator.worker import records
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 SEED = 1
 N_AT_ONCE = 2

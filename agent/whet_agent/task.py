@@ -10,7 +10,7 @@ from typing import Literal
 import attrs
 
 from whet_evaluator.evaluation import Target
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 Goal = Literal["optimize", "fix"]
 

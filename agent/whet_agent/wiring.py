@@ -28,7 +28,7 @@ from whet_agent.source.excerpt import excerpt
 from whet_agent.store.journal import Journal
 from whet_agent.task import ModelChoice, Task
 from whet_evaluator.evaluation import Evaluator, Progress, Workspace
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 MAX_TEST_CHARS = 8000
 """Of the tests' source in a prompt: enough for the shapes and the reference."""

@@ -24,7 +24,8 @@ from whet_evaluator.files import load_manifest, shipped
 from whet_evaluator.link import Link
 from whet_evaluator.worker import protocol, records
 from whet_evaluator.worker.launch_records import Launch
-from whet_evaluator.worker.records import Facts, UnitRef, WorkerVerdict
+from whet_evaluator.worker.records import Facts, WorkerVerdict
+from whet_evaluator.worker.unit_ref import UnitRef
 
 _START_S = 60.0
 

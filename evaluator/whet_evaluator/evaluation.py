@@ -20,9 +20,9 @@ from whet_evaluator.worker.records import (
     Facts,
     Recorded,
     TestRun,
-    UnitRef,
     WorkerVerdict,
 )
+from whet_evaluator.worker.unit_ref import UnitRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

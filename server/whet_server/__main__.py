@@ -24,12 +24,13 @@ def main() -> None:
 
 
 def _import_types_of_lsp() -> None:
-    """Most of the start goes into methods for five hundred classes, and a quarter of that into
-    those that print them, which nobody asks for."""
+    """Most of the start goes into methods for five hundred classes, and half of that into what
+    nobody asks for: printing them, comparing them (`Position` and `Range`, which are compared,
+    bring their own), and making each class once more with slots."""
     import attrs
 
     define = attrs.define
-    attrs.define = functools.partial(define, repr=False)
+    attrs.define = functools.partial(define, repr=False, eq=False, slots=False)
     try:
         import pygls.io_  # noqa: F401 - it imports them, for all who come next
     finally:

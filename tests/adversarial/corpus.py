@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from whet_agent.source.units import unit_of
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 PROJECT = Path(__file__).parent / "projects" / "small"
 Where = Literal["screen", "load", "tests", "differ", "proof", "time"]

@@ -16,7 +16,8 @@ import pytest_asyncio
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.evaluation import Candidate, Progress, Target, Workspace
 from whet_evaluator.worker.protocol import Limits
-from whet_evaluator.worker.records import UnitRef, WorkerVerdict
+from whet_evaluator.worker.records import WorkerVerdict
+from whet_evaluator.worker.unit_ref import UnitRef
 
 collect_ignore = ["projects"]  # tests of users' projects, run by workers
 

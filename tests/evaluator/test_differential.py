@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from whet_evaluator.evaluation import Candidate, Workspace
 from whet_evaluator.worker.protocol import Limits
-from whet_evaluator.worker.records import Correct, Differs, UnitRef
+from whet_evaluator.worker.records import Correct, Differs
+from whet_evaluator.worker.unit_ref import UnitRef
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

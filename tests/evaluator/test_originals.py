@@ -12,8 +12,8 @@ from whet_evaluator.worker.differential.bank import Bank
 from whet_evaluator.worker.differential.means import Means
 from whet_evaluator.worker.differential.originals import Originals
 from whet_evaluator.worker.protocol import Evaluate
-from whet_evaluator.worker.records import UnitRef
 from whet_evaluator.worker.stage_ends import Answered, Died, Raised
+from whet_evaluator.worker.unit_ref import UnitRef
 from whet_evaluator.worker.workspace import WorkspaceError
 
 REQUEST = Evaluate(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from whet_evaluator.worker import protocol, records
 from whet_evaluator.worker.launch_records import Argument, Launch
 from whet_evaluator.worker.protocol import FrameReader, ProtocolError, encode_frame
+from whet_evaluator.worker.unit_ref import UnitRef
 
 text = st.text(max_size=8)
 ids = st.integers(min_value=0, max_value=2**40)
@@ -36,7 +37,7 @@ launches = st.builds(
     entry=st.none() | text,
 )
 units = st.builds(
-    records.UnitRef,
+    UnitRef,
     path=text,
     kernels=st.lists(text, max_size=2).map(tuple),
     launchers=st.lists(text, max_size=2).map(tuple),

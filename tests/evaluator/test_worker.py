@@ -24,6 +24,7 @@ from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Target, Workspace
 from whet_evaluator.worker import protocol, records
+from whet_evaluator.worker.unit_ref import UnitRef
 from whet_evaluator.worker.workspace import BlobCache, remove_tree, sha256
 
 PYTHON = sys.executable
@@ -222,7 +223,7 @@ sys.path.insert(0, {helper!r})
 exec({patch!r})
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.evaluation import Candidate, Target, Workspace
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 async def main():
     text = {text!r}  # the original's too: what an original does itself is no trick
@@ -478,7 +479,7 @@ async def test_a_unit_outside_the_root(project, worker, tmp_path):
             assert value() == 1
         """),
     )
-    unit = records.UnitRef(
+    unit = UnitRef(
         path=str(package / "ops.py"), kernels=(), launchers=("value",),
         text=(package / "ops.py").read_text(),
     )  # fmt: skip

@@ -29,6 +29,7 @@ from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.evaluation import Candidate, Progress, Target, Workspace
 from whet_evaluator.worker import records
 from whet_evaluator.worker.protocol import Limits
+from whet_evaluator.worker.unit_ref import UnitRef
 
 # The comment names what a candidate may then do too: it is the walls that are tried here.
 MATMUL = """
@@ -232,9 +233,7 @@ async def misdo(worker: WorkerEvaluator, misdeed: Misdeed, before: set[str]) -> 
 
 
 def candidate(text: str) -> Candidate:
-    unit = records.UnitRef(
-        path="unit.py", kernels=("matmul_kernel",), launchers=("matmul",), text=MATMUL
-    )
+    unit = UnitRef(path="unit.py", kernels=("matmul_kernel",), launchers=("matmul",), text=MATMUL)
     return Candidate(
         unit=unit, text=text, nodes=("test_unit.py::test_matmul",), launches=(), seed=1,
         timed=False,

@@ -18,7 +18,7 @@ from whet_agent.store.journal import Journal
 from whet_agent.task import ModelChoice, Policy, Task
 from whet_agent.testing.doubles import ManualClock, ScriptedEvaluator
 from whet_evaluator.evaluation import Target
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 ORIGINAL_TEXT = "original = 1\n"
 PRICED = ModelChoice(

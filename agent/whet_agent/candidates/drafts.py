@@ -11,7 +11,7 @@ from whet_agent.candidates.countable import countable
 from whet_agent.events import Event, Proposed, Rejected, Screened
 from whet_agent.search.starts import StartScreen, StartSweep
 from whet_agent.search.state import ORIGINAL, Search, arch_of
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 
 @attrs.frozen(kw_only=True)

@@ -17,7 +17,7 @@ import attrs
 from whet_agent.source.module import Placed
 from whet_agent.source.scopes import Chunk
 from whet_agent.source.units import Document
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ from whet_agent.candidates.mutation_operators import OPERATORS, Body, Edit, lane
 from whet_agent.source.bindings import definition_at
 from whet_agent.source.syntax import normalized_bytes, parse_tree
 from whet_agent.source.units import unit_members
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 N_MUTANTS = 8
 """Enough to tell tests apart, few enough to wait for."""

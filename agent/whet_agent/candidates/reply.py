@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import attrs
 
 from whet_agent.candidates.merge import Merged, defined_names, merge
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 _FENCE = re.compile(r"^[ \t]{0,12}(?P<marks>`{3,}|~{3,})[ \t]*(?P<word>[\w+#.-]*)[^`]*$")
 _HEADING = re.compile(

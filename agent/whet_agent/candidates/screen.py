@@ -17,7 +17,7 @@ import attrs
 from whet_agent.candidates.screen_names import forbidden_use
 from whet_agent.source.scopes import Chunk, Definition, Scope
 from whet_agent.source.units import Document
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 _ADDABLE = (
     ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign

@@ -16,7 +16,7 @@ import attrs
 
 from whet_agent.candidates.launch_sites import Site
 from whet_agent.candidates.tunables import Axis, Tunables, find_tunables
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 MAX_VARIANTS = 24
 _MAX_TILE = 128 * 256

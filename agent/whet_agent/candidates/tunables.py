@@ -47,7 +47,7 @@ from whet_agent.source.bindings import (
 )
 from whet_agent.source.syntax import normalized_bytes, parse_tree
 from whet_agent.source.units import unit_members
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 
 @attrs.frozen(kw_only=True)

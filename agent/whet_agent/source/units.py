@@ -24,7 +24,7 @@ from whet_agent.source.reading import summarize
 from whet_agent.source.scopes import Chunk, Definition
 from whet_agent.source.splice import Conflict, Spliced, splice_unit
 from whet_agent.source.syntax import edit_tree, normalized_bytes, parse_tree, top_level
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 __all__ = [
     "Conflict",

@@ -37,9 +37,9 @@ from whet_evaluator.worker.records import (
     Facts,
     Recorded,
     TestRun,
-    UnitRef,
     WorkerVerdict,
 )
+from whet_evaluator.worker.unit_ref import UnitRef
 
 __all__ = [
     "BASELINE_BYTES",

@@ -21,11 +21,12 @@ from .host_facts import chosen_device, facts_of
 from .lanes import Lane, Lanes
 from .orders import Stand, Where
 from .protocol import Limits, Open
-from .records import Device, Facts, Mode, UnitRef
+from .records import Device, Facts, Mode
 from .runner import OnProgress, run_stage
 from .shield import Shield
 from .spawn import Zygote
 from .stage_ends import Answered, StageEnd
+from .unit_ref import UnitRef
 from .view import import_root
 from .workspace import Project, WorkspaceError, new_scratch, remove_tree
 from .zygotes import Preloading, Zygotes

@@ -10,7 +10,8 @@ from typing import Any
 from .codec import to_json
 from .isolation import Isolation
 from .protocol import Limits
-from .records import Device, Mode, UnitRef
+from .records import Device, Mode
+from .unit_ref import UnitRef
 from .view import View
 from .workspace import Scratch
 

@@ -24,7 +24,8 @@ from typing import Literal, Union
 from . import records
 from .codec import from_json, to_json
 from .launch_records import Launch
-from .records import Result, UnitRef
+from .records import Result
+from .unit_ref import UnitRef
 
 VERSION = 1
 SENTINEL = b"\x00whet-worker-1\x00\n"

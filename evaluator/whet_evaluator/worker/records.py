@@ -26,21 +26,6 @@ wrong, so they are only listed)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitRef:
-    """The thing a candidate may change: one file, and the kernels and launchers in it.
-
-    `path` is relative to the project's root, with `/`, or absolute for a file outside
-    it (a kernel opened in site-packages). Names are qualified by dots
-    (`Softmax.forward`), without `<locals>`.
-    """
-
-    path: str
-    kernels: tuple[str, ...]
-    launchers: tuple[str, ...]
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class TestOutcome:
     """One pytest node. `seconds` covers setup, call and teardown."""
 

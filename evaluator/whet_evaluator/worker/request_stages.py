@@ -11,8 +11,9 @@ from typing import Any
 from . import ahead
 from .bench import Bench
 from .orders import Where
-from .records import Mode, UnitRef
+from .records import Mode
 from .stage_ends import Answered, StageEnd, Wedged
+from .unit_ref import UnitRef
 from .workspace import WorkspaceError
 
 DEFAULT_ARCH = "gfx942"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from whet_agent.source.units import unit_of
-from whet_evaluator.worker.records import UnitRef
+from whet_evaluator.worker.unit_ref import UnitRef
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECTS = {
