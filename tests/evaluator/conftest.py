@@ -68,6 +68,14 @@ def ignore(progress: Progress) -> None:
     """Takes progress and does nothing."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_plugins_of_ours() -> Iterator[None]:
+    """What else is installed beside pytest here is no part of a user's project."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        yield
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> SmallProject:
     root = tmp_path / "project"

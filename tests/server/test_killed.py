@@ -1,6 +1,6 @@
 """The server dies by `kill -9` in the middle of a run: nothing stays, nothing is lost.
 
-`WHET_KILLS` says how many random moments are tried (3 in the ordinary suite).
+`WHET_KILLS` says how many random moments are tried (2 in the ordinary suite).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ projects = load_e2e("project")
 models = load_e2e("openai_server")
 
 WHET = Path(sys.executable).with_name("whet")
-KILLS = int(os.environ.get("WHET_KILLS", "3"))
+KILLS = int(os.environ.get("WHET_KILLS", "2"))
 PRICES = {"usdPerMillionInput": 1.0, "usdPerMillionOutput": 2.0}
 ONE_TEST = ["tests/test_softmax.py::test_softmax_row_slice"]
 SPREAD_S = 10.0
