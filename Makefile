@@ -26,11 +26,9 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml requirements/dev.txt requirements/kernels.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --no-compile $(TORCH_PIP_ARGS) -r requirements/kernels.txt
-	$(BIN)/python -m pip install -q --no-compile -r requirements/dev.txt
+	$(BIN)/python -m pip install -q $(TORCH_PIP_ARGS) -r requirements/kernels.txt
+	$(BIN)/python -m pip install -q -r requirements/dev.txt
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
-	@# Bytecode, on all cores: pip uses one. Some packages carry templates that do not compile.
-	-@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null
 	@touch $(STAMP)
 
 # Every static check and the fast tests; what a commit must pass.
