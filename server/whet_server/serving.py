@@ -36,6 +36,7 @@ def serve() -> NoReturn:
     # looked at again, and a keystroke's thousand small values are no reason to begin one.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
     asyncio.run(_serve(output))
     raise AssertionError("the loop ends the process itself")
 
