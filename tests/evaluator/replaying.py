@@ -6,6 +6,7 @@ from typing import Any
 
 from whet_evaluator.worker import importing, interpret, launchers, overlay, replay
 from whet_evaluator.worker.differential import encoded, inputs
+from whet_evaluator.worker.returned import tensors_in
 from whet_evaluator.worker.versions import load_versions
 
 
@@ -21,7 +22,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         built = inputs.build(case, "cuda")
         function = launchers.launcher_of(importing.import_unit(job), call, "cuda")
         args, kwargs = built.arguments(function)
-        made = replay.outputs(function(*args, **kwargs)) or built.tensors
+        made = tensors_in(function(*args, **kwargs)) or built.tensors
         assert built.red_zones_intact()
         found[encoded.name_of(call)] = [_total(made)]
     versions = load_versions(job)
@@ -31,7 +32,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         (case,) = cases.replays
         for version in (case.original, case.candidate):
             given = case.make(1)
-            found[encoded.name_of(call)].append(_total(version(given) or replay.outputs(given)))
+            found[encoded.name_of(call)].append(_total(version(given) or tensors_in(given)))
     timed = replay.cases(job, versions, "cuda")
     return {
         "repeated": found,

@@ -37,14 +37,16 @@ def both(*data, **fields):
     return {"first": ran(*data, **fields), "again": ran(*data, **fields)}
 
 
-def judged(tmp_path, original, candidate, wide=None, *, hard=True):
+def judged(tmp_path, original, candidate, wide=None, *, hard=True, **more):
     """The judge's row on runs that went through files, as they do in earnest."""
     folders = {}
     for name, runs in (("original", original), ("candidate", candidate), ("wide", wide or {})):
         folders[name] = str(tmp_path / name)
         for run_name, run in runs.items():
             outputs.write(folders[name], run_name, run)
-    return judge(torch, {"hard": hard, **folders, "wide": folders["wide"] if wide else None})
+    return judge(
+        torch, {"hard": hard, **folders, "wide": folders["wide"] if wide else None, **more}
+    )
 
 
 def unwritten(index):
@@ -85,6 +87,12 @@ EQUAL = [
         {**both(X), "back": ran(X)},
     ),
     (
+        "roundings of another order of combining",
+        {"first": ran(X), "again": ran(X, reordered=True)},
+        {"first": ran(X), "again": ran(moved(3), reordered=True)},
+    ),
+    ("outputs that were one tensor", both(X, X, together=((0, 1),)), both(X, X)),
+    (
         "noise in both",
         {"first": ran(X), "again": ran(moved(40))},
         {"first": ran(moved(20)), "again": ran(moved(-20))},
@@ -120,6 +128,19 @@ DIFFERENT = [
         {**both(X), "back": ran(X, tuned=True)},
         {**both(X), "back": ran(X * 2, tuned=True)},
         "restore_value",
+    ),
+    (
+        "outputs that are one tensor",
+        both(X, X),
+        both(X, X, together=((0, 1),)),
+        "output 0 and output 1 share memory",
+    ),
+    ("work on a side stream", both(X), both(X, is_work_left=True), "on another stream"),
+    (
+        "values that hang on the order of combining",
+        {"first": ran(X), "again": ran(moved(2), reordered=True)},
+        {"first": ran(X), "again": ran(X * 1.5, reordered=True)},
+        "combined in another order",
     ),
     (
         "what was kept of an earlier call",
@@ -374,3 +395,33 @@ CASE = {
     "id": "c000", "name": "f(float32[2])", "group": "shape", "hard": True, "seed": 4,
     "call": {"launcher": "k.py::f"},
 }  # fmt: skip
+
+
+NAN_BY_OVERFLOW = both(holding(math.nan, (2, 0)))
+
+
+def test_numbers_where_the_original_has_none_of_finite_inputs_are_listed(tmp_path):
+    found = judged(tmp_path, NAN_BY_OVERFLOW, both(X), values=["large"])
+    assert "want nan" in found["sentence"]
+    assert not found["hard"]
+    assert judged(tmp_path, NAN_BY_OVERFLOW, both(X), values=["nan first"])["hard"]
+    infinite = both(holding(math.inf, (2, 0)))
+    assert judged(tmp_path, NAN_BY_OVERFLOW, infinite, values=["large"])["hard"]
+    wrong = both(X * 1.5)
+    assert judged(tmp_path, NAN_BY_OVERFLOW, wrong, values=["large"])["hard"], "elsewhere too"
+
+
+def test_who_is_right_where_the_original_is_not_is_listed(tmp_path):
+    off = both(X * 1.25)
+    wide = {"float64": ran(output(X.double())), "nudged": ran(output(X.double()))}
+    found = judged(tmp_path, off, both(X), wide)
+    assert found["sentence"]
+    assert not found["hard"]
+    assert judged(tmp_path, off, both(X * 1.1), wide)["hard"]
+
+
+def test_an_original_that_leaves_its_tensors_says_nothing_outside_the_contract(tmp_path):
+    astray = both(X, strayed="reads 4 bytes behind x")
+    assert judged(tmp_path, astray, both(X * 2), hard=False)["unjudged"]
+    assert not judged(tmp_path, astray, both(X), hard=False)["unjudged"]
+    assert not judged(tmp_path, astray, both(X * 2), hard=True)["unjudged"]

@@ -24,6 +24,7 @@ from whet_evaluator.worker.differential import (
     scalars,
     sizes,
 )
+from whet_evaluator.worker.differential.literals import literals_of
 
 BLOCKS = [16, 64]
 
@@ -166,9 +167,9 @@ def test_sizes_go_beyond_the_largest_recorded_one() -> None:
 def test_sizes_are_tried_at_numbers_in_the_texts() -> None:
     original = "n_programs = min(n_rows, 64)\nx2 = 1.5 * a[300]\n"
     candidate = original + "if n > 2000:\n    BLOCK = 4096\n"
-    assert cases.literals_of(original, candidate) == [2000, 4096, 64]
+    assert literals_of(original, candidate) == [2000, 4096, 64]
     made = cases.generate(
-        [call(tensor((8, 30)))], [], seed=1, blocks=[32], literals=cases.literals_of(original, original)
+        [call(tensor((8, 30)))], [], seed=1, blocks=[32], literals=literals_of(original, original)
     )  # fmt: skip
     assert any(shapes(case["call"]) == [[65, 30]] for case in made), "more rows than programs"
 
@@ -184,12 +185,42 @@ def test_numbers_that_were_always_alike_vary() -> None:
         "factor": True, "eps": True
     }  # fmt: skip
     assert list(found)[2:] == [
-        "eps 1e-06 -> 0.25", "transposed True -> False", "causal False (its default) -> True",
-        "cap 0.0 (its default) -> 0.25",
+        "eps 1e-06 -> 0.25", "transposed True -> False", "factor 0.5 -> 2.0",
+        "causal False (its default) -> True", "cap 0.0 (its default) -> 0.25",
     ]  # fmt: skip
     changed = [made for change, made, _ in scalars.variants(one) if change.startswith("causal")]
     assert changed[0]["kwargs"]["causal"] == {"value": True}
     assert "causal" not in one["kwargs"]
+
+
+def test_integers_that_no_geometry_explains_become_one_less() -> None:
+    one = call(
+        tensor((7, 30)), width={"value": 3}, n_cols={"value": 30}, n={"value": 210},
+        BLOCK={"value": 64}, axis={"value": 2}, single={"value": 1},
+    )  # fmt: skip
+    one["defaults"] = {"start": {"value": 0}, "dim": {"value": -1}, "group": {"value": 5}}
+    assert [(change, hard) for change, _, hard in scalars.variants(one)] == [
+        ("width 3 -> 2", False), ("start 0 (its default) -> 1", False),
+        ("group 5 (its default) -> 4", False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", ["4096", "4 * 1024", "1 << 12", "2**12", "4095 + 1"])
+def test_a_limit_is_found_however_it_is_written(limit: str) -> None:
+    original = "n = 7\n"
+    candidate = f"a = 300 + b\nBLOCK = 2048\nif x.shape[1] > {limit}:\n    c = 500\n"
+    assert literals_of(original, candidate)[0] == 4096
+    assert literals_of("broken (", candidate)[0] == 4096
+    assert 131072 in literals_of(original, "if n > 131072:\n    pass\n")
+    assert literals_of(original, "1 << 200\n2 ** 9999\n1 // 0\nif (n > ") == [200, 9999, 2]
+
+
+def test_beyond_a_limit_in_the_text_not_only_plain_values_are_tried() -> None:
+    made = cases.generate([call(tensor((4, 30)))], [], seed=1, blocks=[32], literals=[2000])
+    kinds = {
+        kind for case in made if [4, 2001] in shapes(case["call"]) for kind in case["values"].values()
+    }  # fmt: skip
+    assert {"large", "far below"} <= kinds
 
 
 def test_a_default_integer_becomes_one_that_the_tensors_hold() -> None:
@@ -449,8 +480,9 @@ def forms_of(*recorded):
 def test_inputs_are_written_to_before_a_backward_that_the_tests_ran():
     plain = call(tensor([6]), {"value": 6})
     assert not any(made.get("disturbed") for made in forms_of(plain).values())
-    (made,) = forms_of({**plain, "backward": True}).values()
-    assert made["disturbed"]
+    disturbed, *flows = forms_of({**plain, "backward": True}).values()
+    assert disturbed["disturbed"]
+    assert [made["flow"] for made in flows] == list(forms.FLOWS)
 
 
 def test_a_call_of_equal_shapes_is_tried_at_another_rank():

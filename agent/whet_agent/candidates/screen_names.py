@@ -31,7 +31,11 @@ FORBIDDEN_ATTRIBUTES = frozenset(
         "multiprocessing", "cpp_extension", "load_inline", "device_print",
     }
 )  # fmt: skip
-
+FORBIDDEN_NAMES = frozenset(
+    {"JITFunction", "InterpretedFunction", "KernelInterface", "knobs", "interpreter_builder"}
+)
+"""By these a program could tell a device from Triton's interpreter, and do there what nobody tests."""
+_INTERPRETED = "TRITON_INTERPRET"
 
 _DEVICE = re.compile(r"(cuda|hip|xpu):\d+")
 
@@ -57,6 +61,7 @@ def forbidden_use(original: str, candidate: str) -> str | None:
 
 
 def _uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    yield from _questions(tree)
     modules, own = _bound_at_top(tree), _variables(tree)
     for node in ast.walk(tree):
         match node:
@@ -79,6 +84,18 @@ def _uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 root = _root(node)
                 if root in modules and isinstance(node, ast.Attribute):
                     yield node.lineno, f"`{root}.{node.attr}` may not be assigned to."
+
+
+def _questions(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """What asks whether this is Triton's interpreter."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) | ast.alias(name=name) if (
+                name.rpartition(".")[2] in FORBIDDEN_NAMES
+            ):
+                yield node.lineno, f"`{name}` may not be used in a candidate."
+            case ast.Constant(value=str(text)) if _INTERPRETED in text:
+                yield node.lineno, f"`{_INTERPRETED}` may not be asked for in a candidate."
 
 
 def _variables(tree: ast.Module) -> set[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .clock import Clock
-from .replay import outputs
+from .returned import tensors_in
 from .rotation import values
 
 WORK_AFTER_US = 20.0
@@ -27,7 +27,7 @@ class CheatedError(Exception):
 
 def left_behind(made: list[Any], inputs: Any) -> list[Any]:
     """All that a call leaves behind: what it returned, then its inputs as they are now."""
-    return [*made, *outputs(values(inputs))]
+    return [*made, *tensors_in(values(inputs))]
 
 
 def compare(clock: Clock, number: int, got: Any, want: Any) -> None:

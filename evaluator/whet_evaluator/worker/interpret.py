@@ -7,12 +7,25 @@ CUDA alone, Triton's driver, and an autotuner that must not judge by a CPU's clo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import importlib
 from collections.abc import Callable
 from typing import Any
 
-from . import bfloat16, hardware, interned, libdevice, limits, pretend, scans, standins, tf32
+from . import (
+    bfloat16,
+    combining,
+    hardware,
+    interned,
+    libdevice,
+    limits,
+    pretend,
+    scans,
+    standins,
+    tf32,
+)
 from .patching import Patching
 
 DEFAULT_ARCH = "sm_90"
@@ -150,6 +163,19 @@ def _patch_driver(arch: str, device: Callable[[], Any]) -> None:
         setattr(testing, name, standins.once)
 
 
+def _patch_dot(interpreter: Any, arch: str) -> None:
+    """What the compiler for that architecture refuses, the interpreter must refuse: products whose
+    inner dimension is too short for the matrix units, of which it takes any."""
+    if arch.startswith("gfx"):
+        return
+    with contextlib.suppress(ImportError, AttributeError, TypeError):
+        backend: Any = importlib.import_module("triton.backends.nvidia.compiler")
+        compiler: Any = importlib.import_module("triton.backends.compiler")
+        target = compiler.GPUTarget("cuda", int(arch.removeprefix("sm_")), 32)
+        refused = backend.min_dot_size(target)
+        interpreter.interpreter_builder.codegen_fns["min_dot_size"] = refused
+
+
 def _patch_interpreter(triton: Any, arch: str) -> None:
     from triton.runtime import interpreter
     from triton.runtime.autotuner import Autotuner
@@ -176,6 +202,8 @@ def _patch_interpreter(triton: Any, arch: str) -> None:
     _convert_floats(interpreter)
     libdevice.install()
     scans.install(interpreter)
+    combining.install(interpreter)
+    _patch_dot(interpreter, arch)
     tf32.install(interpreter.interpreter_builder, arch)
     bfloat16.install(interpreter.InterpreterBuilder)
 

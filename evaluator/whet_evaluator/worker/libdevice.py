@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,15 @@ _NUMPY = {
     "llrint": "rint",
     "sqrt_rn": "sqrt",
 }
+
+
+def approximations(original: str, candidate: str) -> list[str]:
+    """Functions that only the candidate uses, and that a device computes approximately."""
+    known, found = (set(re.findall(r"\bfast_[a-z0-9]+f\b", text)) for text in (original, candidate))
+    return [
+        f"{name}: a device computes it approximately, here it was exact"
+        for name in sorted(found - known)
+    ]
 
 
 def install() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from . import hardware
 from .clock import Clock
-from .replay import outputs
+from .returned import tensors_in
 from .rotation import Rotation, values
 
 N_BLOCKS = 16
@@ -61,7 +61,7 @@ def compulsory(
     """Tries the original. Nothing is known to be read where equal inputs do not give equal
     outputs."""
     made, bits = _outcome(clock, rotation, run)
-    inputs = {t.untyped_storage().data_ptr() for t in outputs(values(rotation.sets[0]))}
+    inputs = {t.untyped_storage().data_ptr() for t in tensors_in(values(rotation.sets[0]))}
     fresh = {
         t.untyped_storage().data_ptr(): t.numel() * t.dtype.itemsize
         for t in made
@@ -111,7 +111,7 @@ def _outcome(
     if change is not None:
         change()
     made = run(rotation.sets[0])
-    inputs = {t.untyped_storage().data_ptr() for t in outputs(values(rotation.sets[0]))}
+    inputs = {t.untyped_storage().data_ptr() for t in tensors_in(values(rotation.sets[0]))}
     own = [t for t in made if t.untyped_storage().data_ptr() not in inputs]
     bits = [t.detach().clone() for t in own]
     clock.synchronize()

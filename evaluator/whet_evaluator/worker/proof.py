@@ -24,13 +24,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Union
 
+from . import streams
+
 Origin = dict[str, Any]
 """One tensor's label as JSON: `{"kernel": bool, "through": [names of operators]}`."""
 
 LARGE = 4
 """An operator counts from a quarter of the elements of the call's largest tensor."""
-FEW = 16
-"""Adding up at most this many partial results of a kernel is part of many honest splits."""
+FEW = 64
+"""Adding up at most this many partial results of a kernel is part of many honest splits, such
+as the gradient of a weight by as many groups of rows."""
 _MIN_ELEMENTS = 16
 _MAX_COMPARED_BYTES = 512 << 20
 _MOVES = frozenset((
@@ -38,11 +41,11 @@ _MOVES = frozenset((
     "_unsafe_view", "alias", "arange", "as_strided", "broadcast_to", "cat", "clone",
     "constant_pad_nd", "contiguous", "copy", "copy_", "detach", "detach_", "diagonal", "dropout",
     "empty", "empty_like", "empty_permuted", "empty_strided", "equal", "expand", "fill", "fill_",
-    "flatten", "flip", "full", "full_like", "is_pinned", "is_same_size", "item", "lift",
+    "flatten", "full", "full_like", "is_pinned", "is_same_size", "item", "lift",
     "lift_fresh", "lift_fresh_copy", "movedim", "narrow", "new_empty", "new_empty_strided",
     "new_full", "new_ones", "new_zeros", "normal_", "numel", "ones", "ones_like", "permute",
     "pin_memory", "positive", "rand", "rand_like", "randint", "randn", "randn_like", "random_",
-    "record_stream", "repeat", "reshape", "resize_", "resolve_conj", "resolve_neg", "roll",
+    "record_stream", "repeat", "reshape", "resize_", "resolve_conj", "resolve_neg",
     "scalar_tensor", "select", "set_", "size", "slice", "split", "split_with_sizes", "squeeze",
     "squeeze_", "stack", "storage_offset", "stride", "t", "t_", "to", "transpose", "transpose_",
     "unbind", "unfold", "uniform_", "unsafe_split", "unsafe_view", "unsqueeze", "unsqueeze_",
@@ -81,6 +84,8 @@ class Proof:
         self._watching = False
         self._within_kernel = 0
         self._threshold = 0
+        self._numbers: frozenset[str] = frozenset()
+        """What torch computed that became a number of Python's, which no label follows."""
 
     def install(self, *jit_classes: Any) -> None:
         """Hooks `run` of Triton's classes of launchable functions."""
@@ -91,6 +96,7 @@ class Proof:
     def watching(self, inputs: Sequence[Any]) -> Iterator[None]:
         """Labels storages from here on. `inputs` are the call's tensors."""
         self._labels, self._given_bytes = {}, {}
+        self._numbers = frozenset()
         self._n_in.clear()
         largest = max((tensor.numel() for tensor in inputs), default=0)
         self._threshold = max(_MIN_ELEMENTS, largest // LARGE)
@@ -107,7 +113,9 @@ class Proof:
         for role, tensor in made:
             if tensor.numel():
                 label = self._label(tensor)
-                found[role] = {"kernel": label.kernel, "through": sorted(label.through)}
+                # An input that nobody wrote to is no product of a number.
+                numbers = self._numbers if label.kernel or label.through else frozenset()
+                found[role] = {"kernel": label.kernel, "through": sorted(label.through | numbers)}
         return found
 
     # ---- what is seen -----------------------------------------------------------------
@@ -122,6 +130,8 @@ class Proof:
         for tensor in given:
             label = label.joined(self._label(tensor))
         name = _base_name(function)
+        if name == "_local_scalar_dense":
+            self._numbers |= label.through
         source = self._label(args[1]) if name == "copy_" else label
         if name.rstrip("_") not in _MOVES and name not in _MOVES:
             label = self._computed(name, label, given, made)
@@ -154,6 +164,7 @@ class Proof:
         proof = self
 
         def run(jit: Any, *args: Any, **kwargs: Any) -> Any:
+            streams.note_launch()
             if not proof._watching or proof._within_kernel or kwargs.get("warmup"):
                 return original(jit, *args, **kwargs)
             proof._within_kernel += 1

@@ -14,6 +14,7 @@ from typing import Any
 
 from . import launchers, rebuilding
 from .differential import encoded
+from .returned import tensors_in
 from .versions import Versions
 
 MAX_CASES = 12
@@ -100,17 +101,6 @@ def not_recorded(launches: list[dict[str, Any]], recorded: list[dict[str, Any]])
     return list(dict.fromkeys(found))
 
 
-def outputs(value: Any) -> list[Any]:
-    """The tensors in whatever a launcher returned."""
-    if isinstance(value, (list, tuple)):
-        return [tensor for item in value for tensor in outputs(item)]
-    if isinstance(value, dict):
-        return [tensor for item in value.values() for tensor in outputs(item)]
-    if isinstance(value, rebuilding.Rebuilt):
-        return outputs(value.state)
-    return [value] if hasattr(value, "untyped_storage") else []
-
-
 def _within(entry: str, replayed: set[str]) -> bool:
     """Whether a recorded call covers the launch. A backward's belong to some forward."""
     holder, _, last = entry.rpartition(".")
@@ -148,7 +138,7 @@ def _call(call: dict[str, Any], versions: Versions, device: str) -> Replay:
 
         def run(inputs: Any) -> list[Any]:
             args, kwargs = rebuilding.bound_to(module, *inputs) if by_version else inputs
-            made = outputs(function(*args, **kwargs))
+            made = tensors_in(function(*args, **kwargs))
             return made + _gradients(made, inputs) if with_backward else made
 
         return run
@@ -162,7 +152,7 @@ def _call(call: dict[str, Any], versions: Versions, device: str) -> Replay:
 def _gradients(made: list[Any], inputs: Any) -> list[Any]:
     import torch
 
-    wanted = [tensor for tensor in outputs(inputs) if tensor.requires_grad]
+    wanted = [tensor for tensor in tensors_in(inputs) if tensor.requires_grad]
     made = [tensor for tensor in made if tensor.requires_grad]
     if not made or not wanted:
         return []

@@ -15,7 +15,8 @@ from typing import Any
 
 from . import calls
 from .clock import Clock
-from .replay import Replay, outputs
+from .replay import Replay
+from .returned import tensors_in
 
 MAX_DRAWINGS = 5
 ROLL = 97
@@ -84,7 +85,7 @@ def values(inputs: Any) -> Any:
 def storage_bytes(clock: Clock, inputs: Any) -> list[Any]:
     """One flat view of each distinct storage below `inputs`, in order of appearance."""
     found: dict[int, Any] = {}
-    for tensor in outputs(values(inputs)):
+    for tensor in tensors_in(values(inputs)):
         storage = tensor.untyped_storage()
         if storage.nbytes() and storage.data_ptr() not in found:
             found[storage.data_ptr()] = flat(clock, tensor)
@@ -95,7 +96,7 @@ def _float_storages(inputs: Any) -> list[bool]:
     """Of each distinct storage, in the order of `storage_bytes`, whether it holds floats
     alone: integers may be indices, whose order matters."""
     found: dict[int, bool] = {}
-    for tensor in outputs(values(inputs)):
+    for tensor in tensors_in(values(inputs)):
         storage = tensor.untyped_storage()
         if storage.nbytes():
             before = found.get(storage.data_ptr(), True)

@@ -18,7 +18,8 @@ from .checks import DiffersError, compare, left_behind
 from .clock import Clock
 from .physics import Compulsory, compulsory
 from .plans import HOST_SPREAD, LAUNCH_BOUND, MAX_WAIT_US, QUEUE_US, Pilot, Plan
-from .replay import Replay, outputs
+from .replay import Replay
+from .returned import tensors_in
 from .rotation import MAX_DRAWINGS, Rotation, flat, values
 from .sampled_version import Run, SampledVersion
 from .schedule import Turn
@@ -205,7 +206,7 @@ class Engine:
             self._clock.total(self._flushed)
 
     def _inputs(self, number: int) -> list[Any]:
-        return outputs(values(self._rotation.sets[number]))
+        return tensors_in(values(self._rotation.sets[number]))
 
     def _draw_position(self) -> int:
         return self._secret.randrange(len(self._window))

@@ -1,7 +1,6 @@
 """Stand-ins for a device, so that tests written for one run on Triton's interpreter.
 
-Streams and events order nothing, since nothing here is asynchronous. Numbers that
-describe the device come from the hardware table for the architecture compiled for,
+Numbers that describe the device come from the hardware table for the architecture compiled for,
 never from a measurement; whatever would need a clock is touched as a limit.
 """
 
@@ -13,58 +12,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from . import hardware, limits
-
-
-class Stream:
-    """A stream on which everything has already happened."""
-
-    cuda_stream = 0
-    stream_id = 0
-    priority = 0
-
-    def __init__(self, device: Any = None, priority: int = 0, **_: Any) -> None:
-        self.device = device
-
-    def synchronize(self) -> None: ...
-
-    def wait_stream(self, stream: Any) -> None: ...
-
-    def wait_event(self, event: Any) -> None: ...
-
-    def query(self) -> bool:
-        return True
-
-    def record_event(self, event: Event | None = None) -> Event:
-        event = event or Event()
-        event.record(self)
-        return event
-
-    def __enter__(self) -> Stream:  # noqa: PYI034 - typing.Self is 3.11's
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class Event:
-    """Recorded and over at once. Times read from it say nothing about a device."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        self._at = time.perf_counter()
-
-    def record(self, stream: Any = None) -> None:
-        self._at = time.perf_counter()
-
-    def synchronize(self) -> None: ...
-
-    def wait(self, stream: Any = None) -> None: ...
-
-    def query(self) -> bool:
-        return True
-
-    def elapsed_time(self, other: Event) -> float:
-        limits.touch("a device clock")
-        return (other._at - self._at) * 1e3
+from . import hardware, limits, streams
 
 
 class _DriverUtils:
@@ -180,7 +128,7 @@ _CONSTANT: tuple[tuple[Any, list[str]], ...] = (
     (
         None,
         [
-            *["init", "_lazy_init", "set_device", "synchronize", "empty_cache", "ipc_collect"],
+            *["init", "_lazy_init", "set_device", "empty_cache", "ipc_collect"],
             *["reset_peak_memory_stats", "reset_max_memory_allocated", "set_stream", "_sleep"],
             *["reset_accumulated_memory_stats", "set_per_process_memory_fraction"],
         ],
@@ -218,14 +166,15 @@ def device_module(arch: str, device: Callable[[], Any], torch: Any) -> dict[str,
         "set_rng_state": lambda state, *_: torch.set_rng_state(state),
         "get_rng_state_all": lambda: [torch.get_rng_state()],
         "set_rng_state_all": lambda states: torch.set_rng_state(states[0]),
-        "Stream": Stream,
-        "Event": Event,
-        "ExternalStream": type("ExternalStream", (Stream,), {}),
-        "stream": lambda *_: contextlib.nullcontext(),
+        "Stream": streams.Stream,
+        "Event": streams.Event,
+        "ExternalStream": type("ExternalStream", (streams.Stream,), {}),
+        "stream": streams.on,
+        "synchronize": streams.synchronize,
         "device": lambda *_: contextlib.nullcontext(),
         "device_of": lambda *_: contextlib.nullcontext(),
-        "current_stream": lambda *_: Stream(device()),
-        "default_stream": lambda *_: Stream(device()),
+        "current_stream": lambda *_: streams.current(device()),
+        "default_stream": lambda *_: streams.Stream(device()),
         "CUDAGraph": Graph,
         "graph": type("graph", (Graph,), {}),
         "make_graphed_callables": lambda *_, **__: Graph(),

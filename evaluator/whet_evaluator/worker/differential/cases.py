@@ -12,6 +12,7 @@ recorded. Whether the original passes is for others to find out.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 import zlib
@@ -32,7 +33,7 @@ SMALL_ELEMENTS = 64_000
 PROVEN = frozenset({"recorded", "shape"})
 """Groups in whose cases it is also watched who computes the outputs: what is done for the
 tests' sizes alone shows at others."""
-MAX_LITERALS, TOLD_FACTOR = 4, 4
+TOLD_FACTOR = 4
 """Sizes one above a number in the text are worth several times the usual cost."""
 MANY_PROGRAMS = 96
 """Rows of rows, each a program of its own or several: the interpreter needs seconds for more."""
@@ -41,9 +42,7 @@ MAX_REDRAWN, N_DRAWS = 4, 3
 MAX_OUTER_BLOCK, MAX_OUTER_TOLD = 64, 129
 OUTSIDE, LARGE = 5.0, 9.0
 """Ranks of cases outside the recorded contract and of recorded calls too large to be cheap."""
-_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 _WORD = re.compile(r"(?<!\w)[\"'](\w{2,32})[\"']")
-MAX_LITERAL, SHARED_LITERALS = 1 << 16, range(16, 129)
 TELLING_VALUE, TELLING_LAYOUT, TELLING_SCALAR, TELLING_TYPE = 1.08, 1.22, 1.16, 1.11
 TELLING_NOTHING, TELLING_FORM, FAR_INDICES = 1.17, 1.165, 1.09
 """Ranks of the few outside it that users ask about first: one NaN, strided inputs,
@@ -94,17 +93,6 @@ def blocks_of(*launches: Sequence[dict[str, Any]]) -> list[int]:
             if constant and 8 <= value <= 8192 and value & (value - 1) == 0:
                 found.add(value)
     return sorted(found)
-
-
-def literals_of(original: str, candidate: str) -> list[int]:
-    """Whole numbers at which a version may change its ways: those that only the candidate's text
-    holds, block sizes last, since they are tried anyway; then a few small ones of both, such
-    as a bound on the number of programs."""
-    known, found = (set(map(int, _NUMBER.findall(text))) for text in (original, candidate))
-    new = sorted(n for n in found - known if 2 <= n <= MAX_LITERAL)
-    new.sort(key=lambda n: n & (n - 1) == 0)
-    shared = sorted(n for n in found & known if n in SHARED_LITERALS)
-    return [*new[:MAX_LITERALS], *shared[-2:]]
 
 
 def words_of(text: str) -> list[str]:
@@ -210,10 +198,10 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
         for order, target in enumerate(_targets(group, n, setting, contract)):
             hard = bool(target) and (not contract or target % 16 == 0)
             rank = (1.0 + later if hard else OUTSIDE + 0.1 * later) + 0.05 * order
-            if not target and (index or later):
+            if not target and (index > 1 or later):
                 continue
             if not target:
-                rank = TELLING_NOTHING
+                rank = TELLING_NOTHING + 0.001 * index
             # What need not launch anything proves nothing by not launching.
             named = "shape" if target else "values"
             for alone, changes in sizes.changes(family, base, index, target):
@@ -226,10 +214,22 @@ def _shapes(family: Family, base: Family, setting: _Setting, *, later: int) -> I
                 dear = dear or n_programs > MANY_PROGRAMS
                 later_still = (1.5 if dear else 0.0) + (0.0 if alone else 0.3)
                 what = sizes.described(base, changes)
-                yield _Draft(
-                    rank + later_still,
-                    setting.family, named, what, made, hard,
-                )  # fmt: skip
+                draft = _Draft(rank + later_still, setting.family, named, what, made, hard)
+                yield draft
+                if alone and target - 1 in setting.literals:
+                    yield from _telling_values(family, draft)
+
+
+def _telling_values(family: Family, draft: _Draft) -> Iterable[_Draft]:
+    """What plain values do not tell of a path for large sizes: that it has lost its maximum."""
+    for kind, hard in values.kinds(family.calls, draft.call, ())[:2]:
+        for chosen in values.assignments(draft.call, kind):
+            what = f"{draft.change}, {kind} values in {', '.join(_named(draft.call, chosen))}"
+            special = {str(storage): kind for storage in chosen}
+            yield dataclasses.replace(
+                draft, rank=draft.rank + 0.01, group="values", change=what,
+                hard=draft.hard and hard, values=special,
+            )  # fmt: skip
 
 
 def _targets(group: dimensions.Group, n: int, setting: _Setting, contract: bool) -> list[int]:

@@ -70,10 +70,8 @@ class Conduct:
                 return f"changes its input {extra[0]}, which the original leaves alone"
             if not run.zones_intact and self._original[name].zones_intact:
                 return "writes outside its tensors, into the red zones around them"
-            if settings := [s for s in run.settings if s not in self._original[name].settings]:
-                return f"leaves {settings[0]} changed, which the original does not touch"
-            if run.overwrites and not self._original[name].overwrites:
-                return "a later call overwrites what an earlier one returned"
+            if sentence := _left_behind(run, self._original[name]):
+                return sentence
         return self._strays()
 
     def _strays(self) -> str:
@@ -90,3 +88,17 @@ class Conduct:
     def hints(self) -> str:
         """What the original tells the compiler a candidate may tell it, too."""
         return "" if self._original["first"].misled else self._candidate["first"].misled
+
+
+def _left_behind(run: Run, known: Run) -> str:
+    """What is otherwise once the call has returned, and was not with the original."""
+    if settings := [s for s in run.settings if s not in known.settings]:
+        return f"leaves {settings[0]} changed, which the original does not touch"
+    if run.overwrites and not known.overwrites:
+        return "a later call overwrites what an earlier one returned"
+    if run.is_work_left and not known.is_work_left:
+        return "returns before a kernel on another stream that it does not wait for"
+    if pairs := set(run.together) - set(known.together):
+        i, j = min(pairs)
+        return f"output {i} and output {j} share memory, where the original's do not"
+    return ""

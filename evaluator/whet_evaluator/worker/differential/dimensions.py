@@ -22,7 +22,7 @@ from .encoded import Call, Path
 MAX_ELEMENTS = 1 << 19
 MIN_TIED_SCALAR = 8
 """A smaller integer argument follows a size only if they are seen to vary together."""
-_NOT_A_SIZE = re.compile(
+NOT_A_SIZE = re.compile(
     r"block|num_warps|num_stages|axis|^dims?$|seed|chunk_size|p_", re.IGNORECASE
 )
 
@@ -175,7 +175,7 @@ def _vectors(calls: list[Call]) -> dict[Path, tuple[int, ...]]:
         path: tuple(values[path] for values in numbers)
         for path in numbers[0]
         if all(path in values for values in numbers)
-        and not _NOT_A_SIZE.search(encoded.parameter(calls[0], path))
+        and not NOT_A_SIZE.search(encoded.parameter(calls[0], path))
     }
 
 

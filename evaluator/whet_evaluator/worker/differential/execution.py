@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .. import calls
+from .. import streams
 from ..proof import Proof
+from ..returned import structure_of, tensors_in
 from . import inputs
 from .aftermath import Settings
 from .outputs import Output
@@ -28,6 +30,10 @@ class Made:
     live: tuple[Any, ...] = ()
     """The returned tensors themselves, beside the copies that begin `outputs`."""
     origins: dict[str, Any] | None = None
+    together: tuple[tuple[int, int], ...] = ()
+    """Pairs of outputs of which some element is the same memory."""
+    is_work_left: bool = False
+    """Whether a launch lies on a stream that nobody waited for (`streams`)."""
 
 
 class Prepared:
@@ -36,6 +42,8 @@ class Prepared:
     def __init__(self, torch: Any, case: dict[str, Any], device: str, *, shifted: bool) -> None:
         self._torch = torch
         self.with_backward = bool(case["call"].get("backward"))
+        self.flow: str = case["call"].get("flow", "")
+        """One of `forms.FLOWS`; empty for gradients as tests pass them."""
         self._is_disturbed = bool(case["call"].get("disturbed"))
         self._inputs = inputs.build(case, device, pointer_shift=shifted)
 
@@ -93,6 +101,7 @@ class Execution:
         before = [_bits(self._torch, tensor) for tensor in prepared.tensors]
         raised, returned, gradients = None, None, []
         settings = Settings(self._torch)
+        streams.begin()
         try:
             function = find()
             args, kwargs = prepared.arguments(function)
@@ -104,6 +113,7 @@ class Execution:
             raise
         except Exception as error:
             raised = f"{type(error).__name__}: {error}"[:_MAX_MESSAGE]
+        is_work_left = streams.is_work_left()
         left_changed = settings.changed()
         changed = tuple(
             number
@@ -112,10 +122,11 @@ class Execution:
         )
         made = [] if raised else self._outputs(returned, gradients, changed)
         plain: list[Any] = []
-        structure = "" if raised else _structure(returned, plain)
+        live = () if raised else tuple(tensors_in(returned))
+        structure = "" if raised else structure_of(returned, plain)
         return Made(
             raised, structure, tuple(plain), tuple(made), changed, prepared.zones_intact(),
-            left_changed, () if raised else tuple(tensors_in(returned)), self._origins,
+            left_changed, live, self._origins, _together(self._torch, live), is_work_left,
         )  # fmt: skip
 
     def _watched(self) -> contextlib.AbstractContextManager[None]:
@@ -140,8 +151,14 @@ class Execution:
         made = [tensor for tensor in made if tensor.requires_grad]
         if not made or not wanted:
             return []
+        flow = self._prepared.flow
+        made = made[:1] if flow == "first alone" else made
         weights = [_weights(torch, tensor) for tensor in made]
+        if flow == "expanded":
+            weights = [torch.full_like(t, 0.75)[(0,) * t.ndim].expand(t.shape) for t in made]
         self._prepared.disturb()
+        if flow == "twice":
+            torch.autograd.grad(made, wanted, weights, allow_unused=True, retain_graph=True)
         found = torch.autograd.grad(made, wanted, weights, allow_unused=True)
         return list(found)
 
@@ -169,29 +186,28 @@ class Execution:
         )  # fmt: skip
 
 
-def tensors_in(value: Any) -> list[Any]:
-    """The tensors in whatever a launcher returned, in order."""
-    if isinstance(value, (list, tuple)):
-        return [tensor for item in value for tensor in tensors_in(item)]
-    if isinstance(value, dict):
-        return [tensor for item in value.values() for tensor in tensors_in(item)]
-    if isinstance(value, calls.Rebuilt):
-        return tensors_in(value.state)
-    return [value] if hasattr(value, "untyped_storage") else []
+def _together(torch: Any, made: tuple[Any, ...]) -> tuple[tuple[int, int], ...]:
+    """Outputs may be parts of one buffer; what counts is whether writing to one changes another."""
+    return tuple(
+        (i, j)
+        for (i, one), (j, other) in itertools.combinations(enumerate(made), 2)
+        if one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+        and one.untyped_storage().nbytes()
+        and _overlap(torch, one, other)
+    )
 
 
-def _structure(value: Any, plain: list[Any]) -> str:
-    """`(Tensor, [int])`; numbers and texts are added to `plain`."""
-    if isinstance(value, (list, tuple)):
-        inner = ", ".join(_structure(item, plain) for item in value)
-        return f"[{inner}]" if isinstance(value, list) else f"({inner})"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {_structure(v, plain)}" for k, v in value.items()) + "}"
-    if isinstance(value, (bool, int, str)):
-        plain.append(value)
-    elif isinstance(value, float):
-        plain.append(repr(value))
-    return type(value).__name__
+def _overlap(torch: Any, one: Any, other: Any) -> bool:
+    """Marks the bytes of one and looks at those of the other, in memory of its own."""
+    marks = torch.zeros(one.untyped_storage().nbytes(), dtype=torch.bool)
+    _bytes_of(marks, one).fill_(True)
+    return bool(_bytes_of(marks, other).any())
+
+
+def _bytes_of(marks: Any, tensor: Any) -> Any:
+    size = tensor.element_size()
+    strides = [stride * size for stride in tensor.stride()]
+    return marks.as_strided([*tensor.shape, size], [*strides, 1], tensor.storage_offset() * size)
 
 
 def _bits(torch: Any, tensor: Any) -> Any:

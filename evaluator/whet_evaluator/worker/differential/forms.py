@@ -1,6 +1,6 @@
 """The same call in forms that no test gave it: another number of dimensions, sides that were
 always equal, an operand that was always absent, a factor of zero over special values, inputs
-that do not stay as they were until the backward.
+that do not stay as they were until the backward, a backward that runs twice.
 
 All lie outside the recorded contract, and the original may refuse them; then nothing is learnt.
 """
@@ -16,6 +16,12 @@ from .encoded import Call, Described, Path
 from .scalars import ARGUMENT
 
 _LEAST = 4
+FLOWS = {
+    "expanded": "the gradient of a sum",
+    "twice": "backward a second time",
+    "first alone": "the gradient of output 0 alone",
+}
+"""How gradients flow back other than dense, once and into every output."""
 _OTHER_TYPE = {"float32": "float16", "float16": "float32", "bfloat16": "float32"}
 
 
@@ -24,7 +30,7 @@ def variants(base: Family) -> Iterator[tuple[str, Call]]:
     call = base.calls[0]
     if "grid" in call:  # a kernel's own arguments: a pointer has no form
         return
-    yield from _disturbed(call)
+    yield from _backward(call)
     yield from _other_rank(call)
     yield from _no_longer_square(base)
     yield from _given(call)
@@ -50,11 +56,13 @@ def zeros(call: Call) -> Iterator[tuple[str, Call]]:
             yield f"{encoded.parameter(call, path)} {content} -> 0.0", made
 
 
-def _disturbed(call: Call) -> Iterator[tuple[str, Call]]:
+def _backward(call: Call) -> Iterator[tuple[str, Call]]:
     """Inputs written to between forward and backward: autograd refuses gradients of what it was
-    given to save, unless that was hidden from it."""
+    given to save, unless that was hidden from it. And gradients as no test passed them."""
     if call.get("backward"):
         yield "inputs written to before the backward", {**copy.deepcopy(call), "disturbed": True}
+        for flow, change in FLOWS.items():
+            yield change, {**copy.deepcopy(call), "flow": flow}
 
 
 def _other_rank(call: Call) -> Iterator[tuple[str, Call]]:

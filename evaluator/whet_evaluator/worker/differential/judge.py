@@ -15,6 +15,7 @@ from .bounds import only_reads
 from .compare import Comparison, Finding, Truth
 from .outputs import Run
 from .tolerance import Errors, errors
+from .values import SPECIALS
 
 _ORDER = ("reference", "torch", "float64", "original")
 _COMPARED = ("first", "again", "other", "back")
@@ -43,16 +44,18 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
         if flaw or missing:
             finding = Finding(unjudged=flaw or f"the candidate's run {missing[0]} did not end")
         else:
-            finding = _compared(torch, original, wide, candidate)
+            finding = _compared(torch, original, wide, candidate, is_finite=_is_finite(item))
     except outputs.UnreadableError as error:
         finding = Finding(sentence=f"its outputs cannot be read ({error})")
+    if finding.sentence and not item["hard"] and any(run.strayed for run in original.values()):
+        finding = Finding(unjudged="the original itself leaves its tensors there")
     sound = all(
         run.zones_intact and not run.raised and (not run.strayed or only_reads(run.strayed))
         for run in original.values()
     )
     return {
         "sentence": finding.sentence,
-        "hard": bool(item["hard"]) and sound and not finding.unjudged and not finding.is_noise,
+        "hard": bool(item["hard"]) and sound and not finding.unjudged and not finding.is_listed,
         "oracle": next((name for name in _ORDER if name in finding.oracles), "original"),
         "original_error": _finite(finding.original_error),
         "candidate_error": _finite(finding.candidate_error),
@@ -80,8 +83,9 @@ def _record(run: Run) -> proof.Record:
 
 
 def _compared(
-    torch: Any, original: dict[str, Run], wide: dict[str, Run], candidate: dict[str, Run]
-) -> Finding:
+    torch: Any, original: dict[str, Run], wide: dict[str, Run], candidate: dict[str, Run], *,
+    is_finite: bool,
+) -> Finding:  # fmt: skip
     moved = conditioning(torch, wide.get("float64"), wide.get("nudged"))
     moved = moved or conditioning(torch, original.get("first"), original.get("ulp"))
     truths = []
@@ -89,7 +93,12 @@ def _compared(
         if run is not None and not run.raised:
             truths.append(Truth(name=name, outputs={o.role: o for o in run.outputs}))
     shown = {name: run for name, run in original.items() if name in _COMPARED}
-    return Comparison(torch, shown, candidate, truths, moved).judge()
+    return Comparison(torch, shown, candidate, truths, moved, is_finite=is_finite).judge()
+
+
+def _is_finite(item: dict[str, Any]) -> bool:
+    """Whether no input holds an infinity or a NaN."""
+    return not any(kind.startswith(SPECIALS) for kind in item.get("values", SPECIALS))
 
 
 def _flaw(original: dict[str, Run]) -> str:

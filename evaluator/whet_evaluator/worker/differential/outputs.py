@@ -70,6 +70,12 @@ class Run:
     """Settings of the process that the call left changed."""
     overwrites: bool = False
     """Whether what an earlier call returned was no longer the same afterwards."""
+    together: tuple[tuple[int, int], ...] = ()
+    """Pairs of what was returned that share some element's memory."""
+    is_work_left: bool = False
+    """Whether a launch lay on a stream that the launcher did not wait for."""
+    reordered: bool = False
+    """Whether anything was combined in another order than in other runs (`combining`)."""
     tuned: bool = False
     """Whether tuning ran a kernel before the launch that counts."""
 
@@ -92,7 +98,8 @@ def write(folder: str, name: str, run: Run) -> int:
         "outputs": described, "changed": list(run.changed), "zones_intact": run.zones_intact,
         "launches": dict(run.launches), "seconds": run.seconds, "origins": run.origins,
         "race": run.race, "strayed": run.strayed, "misled": run.misled, "settings": list(run.settings),
-        "overwrites": run.overwrites, "tuned": run.tuned,
+        "overwrites": run.overwrites, "tuned": run.tuned, "together": list(run.together),
+        "reordered": run.reordered, "is_work_left": run.is_work_left,
     }  # fmt: skip
     partial = os.path.join(folder, name + ".part")
     with open(partial, "w", encoding="utf-8") as file:
@@ -123,6 +130,8 @@ def read(folder: str, name: str, torch: Any) -> Run | None:
             misled=str(head["misled"])[:_MAX_MESSAGE],
             settings=tuple(str(name) for name in head["settings"]),
             overwrites=bool(head["overwrites"]), tuned=bool(head["tuned"]),
+            together=tuple((int(i), int(j)) for i, j in head["together"]),
+            reordered=bool(head["reordered"]), is_work_left=bool(head["is_work_left"]),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error

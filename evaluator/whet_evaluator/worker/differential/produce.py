@@ -3,7 +3,8 @@
 The process imports one version only. Each case is run several times, by name:
 
 - `first`: fresh tensors, uninitialised memory holding one pattern;
-- `again`: equal values in fresh tensors at other addresses, and the other pattern;
+- `again`: equal values in fresh tensors at other addresses, the other pattern, and on the
+  interpreter the other order of combining;
 - `other`, `back`: the tensors of `first` with other values, then with the first ones, which
   autotuned kernels meet as if for the first time (see `tuners`);
 - `ulp`: floating-point inputs moved by one unit in the last place;
@@ -27,7 +28,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .. import importing, interpret, launchers, overlay
+from .. import combining, importing, interpret, launchers, overlay
 from ..proof import Proof
 from ..record import Recorder
 from . import inputs, outputs, tuners
@@ -166,7 +167,8 @@ class Producer:
         nodeid = f"{case['id']}:{name}"
         self._recorder.begin(nodeid)
         self._poison.begin(_PATTERN.get(name))
-        watched = name == "first" and case["group"] in PROVEN
+        # Twice, since a version may do in a second call what it does not in a first.
+        watched = name in {"first", "again"} and case["group"] in PROVEN
         execution = Execution(self._torch, prepared, dump, self._proof if watched else None)
         began, n_tunings = time.monotonic(), tuners.n_tunings()
         self._bounds.begin(prepared.extents(), self._poison.extents)
@@ -189,7 +191,8 @@ class Producer:
             launches=dict(self._recorder.n_launches(nodeid)),
             seconds=time.monotonic() - began, origins=made.origins, race=self._races.end() or self._threads.end(),
             strayed=self._bounds.end(), misled=self._hints.end(), settings=made.settings, overwrites=overwrites,
-            tuned=tuners.n_tunings() > n_tunings,
+            tuned=tuners.n_tunings() > n_tunings, together=made.together,
+            reordered=combining.was_reordered(), is_work_left=made.is_work_left,
         )  # fmt: skip
         if name == "first" and self._races.may_go_otherwise:
             return dataclasses.replace(run, race=run.race or self._race_in_turns(case))
@@ -209,6 +212,8 @@ class Producer:
     def _manner(self, name: str, case: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
         if name == "back":
             return tuners.tuned()
+        if name == "again":
+            return combining.in_another_order()
         if name not in {"float64", "nudged"}:
             return contextlib.nullcontext()
         return widened(nudged=name == "nudged", alike="equal" in case["values"].values())

@@ -4,8 +4,8 @@ at its default.
 A number that the tests always pass alike could be written into the kernel unnoticed. A
 float of the recorded sign and magnitude lies within the recorded contract; a flag turned
 round, a far larger epsilon, another of the texts that the original holds or a default never
-passed lie outside it. Integers that are passed are sizes, strides or axes as often as not,
-and stay as they are.
+passed lie outside it, and so does one less of an integer. Integers that a size, a stride or a
+block may be stay as they are.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import encoded
+from .dimensions import NOT_A_SIZE
 from .encoded import Call, Path
 
 ARGUMENT = 3
 """The length of a path to an argument itself; longer ones lead into lists and objects."""
-TINY, PLAIN = 0.01, 0.25
-"""An epsilon is below the first; the second is a number that shows where one is ignored."""
+TINY, PLAIN, ABOVE = 0.01, 0.25, 2.0
+"""An epsilon is below the first; the second is a number that shows where one is ignored; the third
+is above what may be a fraction."""
 MAX_WORDS = 4
 
 
 def variants(call: Call, words: Sequence[str] = ()) -> Iterator[tuple[str, Call, bool]]:
     """`(change, call, hard)`, those within the contract first. `words` are the texts that the
     original holds: one of them passed as an argument may be exchanged for another."""
-    passed = [*_passed(call), *_spelt(call, words)]
+    passed = [*_passed(call), *_spelt(call, words), *_counted(call), *_above_one(call)]
     for hard in (True, False):
         for path, kind, value, is_hard in passed:
             if is_hard is hard:
@@ -36,6 +38,8 @@ def variants(call: Call, words: Sequence[str] = ()) -> Iterator[tuple[str, Call,
     for name, default in call.get("defaults", {}).items():
         (kind, content), *_ = default.items()
         if content is None:  # see `forms`
+            continue
+        if type(content) is int and NOT_A_SIZE.search(name):
             continue
         others = [_other_default(call, kind, content)]
         if content in words:
@@ -69,6 +73,31 @@ def _spelt(call: Call, words: Sequence[str]) -> Iterator[tuple[Path, str, Any, b
                 yield path, content, word, False
 
 
+def _counted(call: Call) -> Iterator[tuple[Path, str, Any, bool]]:
+    """One less of each integer argument that is nothing of any tensor's geometry."""
+    if "grid" in call:  # a kernel's own arguments are little else
+        return
+    for path, number in encoded.integers(call).items():
+        named = NOT_A_SIZE.search(encoded.parameter(call, path))
+        if len(path) == ARGUMENT and number > 1 and not named and number not in _geometry(call):
+            yield path, str(number), number - 1, False
+
+
+def _above_one(call: Call) -> Iterator[tuple[Path, str, Any, bool]]:
+    """A number that was below one may have been no fraction: a slope, a scale."""
+    for path, kind, content in encoded.leaves(call):
+        if kind == "float" and path[0] != "grid" and TINY <= float(content) <= 1:
+            yield path, content, repr(ABOVE), False
+
+
+def _geometry(call: Call) -> set[int]:
+    found: set[int] = set()
+    for described in encoded.tensors(call).values():
+        shape = described["shape"]
+        found.update(shape, described["strides"], {math.prod(shape), math.prod(shape[:-1])})
+    return found
+
+
 def _others(words: Sequence[str], content: Any) -> list[Any]:
     return [word for word in words if word != content][:MAX_WORDS]
 
@@ -86,7 +115,14 @@ def _other_default(call: Call, kind: str, content: Any) -> Any:
         return not content
     # An integer is told apart where the tensors hold it: a label to ignore, a padding index.
     held = [v for t in encoded.tensors(call).values() for v in t.get("values", ())]
-    return next((v for v in held if v != content), None)
+    return next((v for v in held if v != content), _one_less(content))
+
+
+def _one_less(content: Any) -> int | None:
+    """One for zero; nothing for 1, of which one less may be nothing at all, and for texts."""
+    if type(content) is not int or content < 0 or content == 1:
+        return None
+    return content - 1 if content else 1
 
 
 def _made(call: Call, path: Path, old: str, new: Any) -> str:

@@ -14,6 +14,7 @@ from collections import Counter
 from typing import Any, Union
 
 from .. import records, replay
+from ..libdevice import approximations
 from ..orders import Where
 from ..protocol import DIFFERENTIAL_S, Evaluate
 from ..records import Differential, WorkerVerdict
@@ -22,6 +23,7 @@ from ..workspace import WorkspaceError
 from . import bank, cases, huge, minimise, said, turns
 from .cases import PROVEN
 from .children import MAX_DEATHS, Children
+from .literals import literals_of
 from .means import Means
 from .originals import RUNS_OF_RECORDED, Originals
 
@@ -85,10 +87,12 @@ class Suite:
         """The judge's row of each case that ran, or the verdict that ended it. None: nothing to
         check. `launches` are the original's, `launched` the candidate's, as far as known."""
         self.not_covered.extend(replay.not_recorded(launches, calls))
+        if self._means.mode == "interpret":
+            self.not_covered.extend(approximations(self._request.unit.text, self._request.text))
         blocks = cases.blocks_of(launches, launched)
-        literals = cases.literals_of(self._request.unit.text, self._text_to_read)
+        told = literals_of(self._request.unit.text, self._text_to_read)
         made = cases.generate(
-            calls, launches, seed=self.seed, blocks=blocks, literals=literals,
+            calls, launches, seed=self.seed, blocks=blocks, literals=told,
             words=cases.words_of(self._request.unit.text),
         )  # fmt: skip
         left_out = len(made) - self._means.max_cases
@@ -199,7 +203,7 @@ class Suite:
         items = [
             {
                 "hard": case["hard"], "candidate": ran[case["id"]],
-                "proven": case["group"] in PROVEN,
+                "proven": case["group"] in PROVEN, "values": sorted(case["values"].values()),
                 **bank.lend(self._originals.place(case), os.path.join(known, case["id"])),
             }
             for case in done
