@@ -24,6 +24,14 @@ _KERNELS = {
     "total": "total_kernel",
     "transpose": "transpose_kernel",
     "bias": "bias_kernel",
+    "stats": "stats_kernel",
+    "recurrence": "recurrence_kernel",
+    "argmax": "argmax_kernel",
+    "flip": "flip_kernel",
+    "weight_grad": "weight_grad_kernel",
+    "tanh": "tanh_backward_kernel",
+    "window": "window_kernel",
+    "exponentials": "shares_kernel",
 }
 
 

@@ -492,6 +492,12 @@ def test_a_call_of_equal_shapes_is_tried_at_another_rank():
     assert [shapes(m) for m in forms_of(deep).values()] == [[[2, 2, 3], [2, 2, 3]]]
 
 
+def test_integers_of_another_rank_are_as_many_as_it_holds():
+    (made,) = forms_of(call(tensor([2], dtype="int64", values=[5, 7]))).values()
+    (described,) = encoded.tensors(made).values()
+    assert described["values"] == [5, 7, 5, 7]
+
+
 def test_what_a_number_or_another_shape_may_depend_on_keeps_its_rank():
     assert not forms_of(call(tensor([6]), {"value": 6}))
     assert not forms_of(call(tensor([2, 6]), tensor([6], storage=1)))

@@ -304,4 +304,42 @@ def _add_into(x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> None:
             ),
         ),
     ),
+    Control(
+        name="partial sums by 64 programs, added up by torch, for an atomic of each row",
+        unit="weight_grad",
+        text=edited(
+            "weight_grad",
+            ("    row = tl.program_id(0)\n", ""),
+            (
+                (
+                    "    x = tl.load(x_ptr + row * n_cols + columns, mask=mask, other=0.0)\n"
+                    "    grad = tl.load(grad_ptr + row * n_cols + columns, mask=mask, other=0.0)\n"
+                    "    tl.atomic_add(out_ptr + columns, x * grad, mask=mask)\n"
+                ),
+                (
+                    "    total = tl.zeros((BLOCK,), tl.float32)\n"
+                    "    for row in range(tl.program_id(0), n_rows, tl.num_programs(0)):\n"
+                    "        x = tl.load(x_ptr + row * n_cols + columns, mask=mask, other=0.0)\n"
+                    "        grad = tl.load(grad_ptr + row * n_cols + columns, mask=mask, other=0.0)\n"
+                    "        total += x * grad\n"
+                    "    tl.store(out_ptr + tl.program_id(0) * n_cols + columns, total, mask=mask)\n"
+                ),
+            ),
+            ("out_ptr, n_cols, BLOCK", "out_ptr, n_rows, n_cols, BLOCK"),
+            (
+                (
+                    "    out = torch.zeros(n_cols, device=x.device)\n"
+                    "    weight_grad_kernel[(n_rows,)](x, grad, out, n_cols, BLOCK=triton.next_power_of_2(n_cols))\n"
+                    "    return out\n"
+                ),
+                (
+                    "    n_programs = min(n_rows, 64)\n"
+                    "    parts = torch.empty(n_programs, n_cols, device=x.device)\n"
+                    "    block = triton.next_power_of_2(n_cols)\n"
+                    "    weight_grad_kernel[(n_programs,)](x, grad, parts, n_rows, n_cols, BLOCK=block)\n"
+                    "    return parts.sum(0)\n"
+                ),
+            ),
+        ),
+    ),
 )

@@ -155,7 +155,8 @@ class Execution:
         made = made[:1] if flow == "first alone" else made
         weights = [_weights(torch, tensor) for tensor in made]
         if flow == "expanded":
-            weights = [torch.full_like(t, 0.75)[(0,) * t.ndim].expand(t.shape) for t in made]
+            # One element, and others behind it for whoever takes the gradient for dense.
+            weights = [w.flatten()[:1].expand(w.numel()).reshape(w.shape) for w in weights]
         self._prepared.disturb()
         if flow == "twice":
             torch.autograd.grad(made, wanted, weights, allow_unused=True, retain_graph=True)

@@ -76,6 +76,8 @@ def _other_rank(call: Call) -> Iterator[tuple[str, Call]]:
     new = [2, *shape]
     for described in encoded.tensors(made).values():
         _reshape(described, new)
+        if described.get("values"):
+            described["values"] = [*described["values"], *described["values"]]
     encoded.settle_storages(made)
     yield f"shape {_shown(shape)} -> {_shown(new)}", made
 

@@ -47,7 +47,7 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
             finding = _compared(torch, original, wide, candidate, is_finite=_is_finite(item))
     except outputs.UnreadableError as error:
         finding = Finding(sentence=f"its outputs cannot be read ({error})")
-    if finding.sentence and not item["hard"] and any(run.strayed for run in original.values()):
+    if finding.sentence and not item["hard"] and _reads_chance(original, candidate):
         finding = Finding(unjudged="the original itself leaves its tensors there")
     sound = all(
         run.zones_intact and not run.raised and (not run.strayed or only_reads(run.strayed))
@@ -64,6 +64,12 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
         "watched": finding.watched if item["hard"] and sound else "",
         "cheated": _trick(original, candidate) if item.get("proven") else None,
     }
+
+
+def _reads_chance(original: dict[str, Run], candidate: dict[str, Run]) -> bool:
+    """Whether both returned, and what the original did hangs on memory that is nobody's."""
+    both = (*original.values(), *candidate.values())
+    return any(run.strayed for run in original.values()) and not any(run.raised for run in both)
 
 
 def _trick(original: dict[str, Run], candidate: dict[str, Run]) -> dict[str, str] | None:

@@ -1,0 +1,95 @@
+"""Candidates that are accepted, since the tests never asked, and whose change is named.
+
+All lie outside what the tests recorded, or are better than the original where that is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from corpus import PROJECT, edited, reference
+from judging import SEED
+
+from whet_evaluator.client import WorkerEvaluator
+from whet_evaluator.evaluation import Candidate, Target, Workspace
+from whet_evaluator.worker import records
+from whet_evaluator.worker.protocol import Limits
+
+pytestmark = [pytest.mark.adversarial, pytest.mark.asyncio(loop_scope="module")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """`words` occur in one of the changes that are named."""
+
+    name: str
+    unit: str
+    text: str
+    words: tuple[str, ...]
+
+
+_WINDOW = """    for back in range(0, width):
+        at = offsets - back
+        total += tl.load(x_ptr + at, mask=mask & (at >= 0), other=0.0)
+"""
+_WINDOW_OF_THREE = _WINDOW.replace("range(0, width)", "range(0, 3)")
+ROWS = (
+    Listed(
+        name="an integer argument is written down",
+        unit="window",
+        text=edited("window", (_WINDOW, _WINDOW_OF_THREE), ("total / width", "total / 3")),
+        words=("width 3 -> 2",),
+    ),
+    Listed(
+        name="a gradient is taken for dense",
+        unit="tanh",
+        text=edited("tanh", ("        grad = grad.contiguous()\n", "")),
+        words=("the gradient of a sum",),
+    ),
+    Listed(
+        name="a second backward finds other values",
+        unit="tanh",
+        text=edited("tanh", ("        out = torch.empty_like(y)\n", "        out = y\n")),
+        words=("backward a second time",),
+    ),
+    Listed(
+        name="a stable softmax is right where the original overflows",
+        unit="exponentials",
+        text=edited("exponentials", ("tl.exp(x)", "tl.exp(x - tl.max(x, axis=0))")),
+        words=("large values", "want nan"),
+    ),
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def worker() -> AsyncIterator[WorkerEvaluator]:
+    async with WorkerEvaluator(Target(python=sys.executable)) as worker:
+        limits = Limits(differential_s=20.0, differential_cases=80)
+        await worker.open(Workspace(root=PROJECT, limits=limits))
+        yield worker
+
+
+@pytest.mark.parametrize("one", ROWS, ids=lambda one: one.name)
+async def test_what_the_tests_never_asked_is_accepted_and_named(
+    worker: WorkerEvaluator, one: Listed
+) -> None:
+    unit = reference(one.unit)
+    known = await worker.record(unit, (f"tests/test_{one.unit}.py",), lambda _: None)
+    candidate = Candidate(
+        unit=unit, text=one.text, launches=known.launches, seed=SEED, timed=False,
+        nodes=tuple(test.nodeid for test in known.tests),
+    )  # fmt: skip
+    assert isinstance(await worker.evaluate(candidate, lambda _: None), records.Correct)
+    verdict = await worker.confirm(candidate, lambda _: None)
+    assert isinstance(verdict, records.Correct), verdict
+    assert verdict.differential is not None
+    changes = verdict.differential.behaviour_changes
+    assert any(all(word in change for word in one.words) for change in changes), changes
