@@ -6,7 +6,7 @@ the same outputs must read it too. If all of 16 blocks drawn at random in a tens
 least 83 % of it are read, with 95 % confidence; a tensor of which one block was not counts
 as unread. Outputs must be written whole.
 
-Operations have no floor here: on a device nobody counts them.
+Operations set no floor: no least number of them follows from inputs and outputs.
 """
 
 from __future__ import annotations
