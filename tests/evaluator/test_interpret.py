@@ -39,6 +39,118 @@ def test_a_scalar_ends_a_loop_with_any_numpy(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("arch", "outcome"), [("sm_90", "failed"), ("gfx942", "passed")])
+def test_a_product_is_refused_where_the_compiler_refuses_it(
+    tmp_path: Path, arch: str, outcome: str
+) -> None:
+    (tmp_path / "short.py").write_text(SHORT_PRODUCT)
+    job = make_job(tmp_path, tmp_path, tmp_path / "out", "short.py", arch=arch)
+    (found,) = run_stage("tests:run", {**job, "nodes": ["short.py"]})["outcomes"]
+    assert found["outcome"] == outcome
+    assert outcome == "passed" or "K >= 16" in found["detail"]
+
+
+SHORT_PRODUCT = """
+import torch, triton, triton.language as tl
+
+@triton.jit
+def multiply(x_ptr, out_ptr):
+    rows, columns = tl.arange(0, 16), tl.arange(0, 8)
+    x = tl.load(x_ptr + rows[:, None] * 8 + columns[None, :])
+    at = rows[:, None] * 16 + tl.arange(0, 16)[None, :]
+    tl.store(out_ptr + at, tl.dot(x, tl.trans(x)))
+
+def test_product():
+    x = torch.ones(16, 8, device="cuda", dtype=torch.float16)
+    out = torch.zeros(16, 16, device="cuda")
+    multiply[(1,)](x, out)
+    assert (out == 8).all()
+"""
+
+
+def test_another_order_of_combining_is_what_a_device_may_do(tmp_path: Path) -> None:
+    """Where functions are associative nothing changes, and what is left open does."""
+    (tmp_path / "orders.py").write_text(ORDERS)
+    job = make_job(tmp_path, tmp_path, tmp_path / "out", "orders.py", arch="gfx942")
+    found = run_stage("tests:run", {**job, "nodes": ["orders.py"]})["outcomes"]
+    assert [one["outcome"] for one in found] == ["passed"] * 2, [one["detail"] for one in found]
+
+
+ORDERS = """
+import torch, triton, triton.language as tl
+
+@triton.jit
+def linear(a1, b1, a2, b2):
+    return a1 * a2, a2 * b1 + b2
+
+@triton.jit
+def not_associative(a1, b1, a2, b2):
+    return a2, a2 * b1 + b2
+
+@triton.jit
+def with_if(a, b):
+    if a > b:
+        return a
+    return b
+
+@triton.jit
+def larger(a, i, b, j):
+    left = (a > b) | ((a == b) & (i < j))
+    return tl.where(left, a, b), tl.where(left, i, j)
+
+@triton.jit
+def larger_or_left(a, i, b, j):
+    left = a >= b
+    return tl.where(left, a, b), tl.where(left, i, j)
+
+@triton.jit
+def scans(a_ptr, b_ptr, out_ptr, N: tl.constexpr):
+    at = tl.arange(0, 4)[:, None] * N + tl.arange(0, N)[None, :]
+    a, b = tl.load(a_ptr + at), tl.load(b_ptr + at)
+    tl.store(out_ptr + at, tl.associative_scan((a, b), 1, linear)[1])
+    tl.store(out_ptr + 4 * N + at, tl.associative_scan((a, b), 0, linear, reverse=True)[1])
+    tl.store(out_ptr + 8 * N + at, tl.associative_scan(a, 1, with_if))
+    tl.store(out_ptr + 12 * N + at, tl.associative_scan((a, b), 1, not_associative)[1])
+
+@triton.jit
+def places(x_ptr, out_ptr, N: tl.constexpr):
+    at = tl.arange(0, N)
+    x = tl.load(x_ptr + at)
+    tl.store(out_ptr, tl.argmax(x, 0))
+    tl.store(out_ptr + 1, tl.reduce((x, at), 0, larger)[1])
+    tl.store(out_ptr + 2, tl.argmin(-x, 0, tie_break_left=False))
+    tl.store(out_ptr + 3, tl.reduce((x, at), 0, larger_or_left)[1])
+
+def both(kernel, *inputs, n, **constants):
+    from whet_evaluator.worker import combining
+    made = []
+    for is_other in (False, True):
+        out = torch.zeros(n, device="cuda", dtype=inputs[-1].dtype)
+        if is_other:
+            with combining.in_another_order():
+                kernel[(1,)](*inputs[:-1], out, **constants)
+            assert combining.was_reordered() and not combining.was_reordered()
+        else:
+            kernel[(1,)](*inputs[:-1], out, **constants)
+            assert not combining.was_reordered()
+        made.append(out)
+    return made
+
+def test_scans():
+    torch.manual_seed(0)
+    a, b = torch.rand(4, 16, device="cuda"), torch.randn(4, 16, device="cuda")
+    one, two = (out.reshape(4, 64) for out in both(scans, a, b, a, n=256, N=16))
+    torch.testing.assert_close(one[:3], two[:3])
+    assert not torch.allclose(one[3], two[3])
+
+def test_places():
+    x = torch.tensor([1.0, 3.0, 3.0, 2.0, 3.0, 0.0, 1.0, 1.0], device="cuda")
+    one, two = both(places, x, x.int(), n=4, N=8)
+    assert one.tolist() == [1, 1, 1, 1]
+    assert two.tolist() == [1, 1, 4, 4]
+"""
+
+
 AS_IN_3_6 = """
 import torch, triton, triton.language as tl
 from triton.runtime import interpreter

@@ -117,6 +117,16 @@ def test_kept_rules(changes):
         ([("    return x\n\n\nclass", "    return x.to('cuda:0')\n\n\nclass")],
          "The device `cuda:0` may not be named"),
         ([("# once", "; tl.device_print('x', x)")], "`.device_print` may not be used"),
+        # Questions whether this is Triton's interpreter.
+        ([("    return x\n\n\nclass",
+           "    return x if isinstance(k, triton.JITFunction) else k\n\n\nclass")],
+         "`JITFunction` may not be used"),
+        ([("    return x\n\n\nclass", "    return triton.knobs.runtime.interpret\n\n\nclass")],
+         "`knobs` may not be used"),
+        ([("import torch\n", "import torch\nfrom triton.runtime.jit import JITFunction as J\n")],
+         "`JITFunction` may not be used"),
+        ([("    return x\n\n\nclass", "    return 'TRITON_INTERPRET'\n\n\nclass")],
+         "`TRITON_INTERPRET` may not be asked for"),
         # signatures
         ([("*, scale: float = 1.0", "scale: float = 1.0")], "signature of launch"),
         ([("scale: float = 1.0", "scale: float = 2.0")], "signature of launch"),

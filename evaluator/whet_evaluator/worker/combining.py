@@ -47,7 +47,7 @@ def install(interpreter: Any) -> None:
     reduce, scan = interpreter.ReduceOps, interpreter.ScanOps
     reduce.generic_reduce = _from_the_far_end(reduce.generic_reduce)
     reduce.apply_impl = _last_of_equal(reduce.apply_impl, interpreter.tl.standard)
-    scan.generic_scan = _in_steps(scan.generic_scan)
+    scan.generic_scan = _in_steps(scan.generic_scan, interpreter.tl.core.tensor)
 
 
 def _from_the_far_end(one_by_one: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,18 +84,34 @@ def _turned(operation: Any, tensor: Any) -> Any:
     return operation.to_tensor(data, tensor.dtype)
 
 
-def _in_steps(one_by_one: Callable[..., Any]) -> Callable[..., Any]:
+def _in_steps(one_by_one: Callable[..., Any], tensor: Any) -> Callable[..., Any]:
     def scanned(self: Any, given: Any) -> Any:
         if not _order.is_other:
             return one_by_one(self, given)
         try:
-            made = _doubled(self, given)
+            with _without_truth(tensor):
+                made = _doubled(self, given)
         except Exception:  # a function that takes no blocks, such as one with `if` in it
             return one_by_one(self, given)
         _order.was_other = True
         return made
 
     return scanned
+
+
+@contextmanager
+def _without_truth(tensor: Any) -> Iterator[None]:
+    """Within it a block is neither true nor false: the interpreter asks whether any element is."""
+
+    def refused(self: Any) -> bool:
+        raise TypeError("a block of elements is neither true nor false")
+
+    known = tensor.__bool__
+    tensor.__bool__ = refused
+    try:
+        yield
+    finally:
+        tensor.__bool__ = known
 
 
 def _doubled(self: Any, given: Any) -> list[Any]:
