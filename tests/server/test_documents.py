@@ -74,6 +74,16 @@ def test_incremental_changes_give_the_clients_text(encoding, data):
         assert edited.n_lines == fresh.n_lines
 
 
+def test_a_broken_text_means_the_same_however_it_was_typed():
+    edited = buffer(KERNEL)
+    line = edited.kernels[0].line
+    for text in ("a", "\n", "def k():\n", "😀", "(", "\r@triton.jit\n"):
+        edited.replace(Span(Place(line + 1, 4), Place(line + 1, 5)), text)
+        edited.replace(Span(Place(line - 1, 2), Place(line, 0)), text)
+        fresh = buffer(edited.text)
+        assert edited.kernels == fresh.kernels
+
+
 def units(text: str, encoding: str) -> int:
     codec, size = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}[
         encoding

@@ -132,7 +132,7 @@ async def test_optimize_watch_accept_undo(world):
     editor.type(w.uri, 0, len(w.text), typed)
     accept = await w.action("Accept")
     resolved = await editor.client.code_action_resolve_async(accept)
-    assert editor.last(run)["best"], "undone, it is an offer again"
+    await editor.until(lambda: editor.last(run)["best"], "undone, it is an offer again")
     assert editor.apply_edit(resolved.edit)
     assert w.text == expected
     await editor.until(lambda: editor.last(run)["best"] is None, "taken, it is none")
