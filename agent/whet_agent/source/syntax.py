@@ -24,22 +24,10 @@ def normalized_bytes(text: str) -> bytes:
     return raw.replace(b"\r\n", b"\0\n").replace(b"\r", b"\n").replace(b"\0\n", b"\r\n")
 
 
-_QUICK_BYTES = 100_000
-"""So much is parsed from nothing in a few milliseconds."""
-
-
 def parse_tree(source: bytes, old: Tree | None = None) -> Tree:
-    """The tree of `source`. `old` must have been edited to match, and saves work.
-
-    How a parser recovers from an error hangs on what it knew before it, so a broken text that is
-    not large is parsed anew: it means the same however it was typed.
-    """
+    """The tree of `source`. `old` must have been edited to match, and saves work."""
     parser = Parser(PYTHON)
-    if old is None:
-        return parser.parse(source)
-    tree = parser.parse(source, old)
-    is_quick = len(source) <= _QUICK_BYTES
-    return parser.parse(source) if is_quick and tree.root_node.has_error else tree
+    return parser.parse(source, old) if old is not None else parser.parse(source)
 
 
 def top_level(tree: Tree) -> Iterator[Node]:

@@ -127,17 +127,19 @@ class Document:
         return tuple((start, end, chunk) for start, end, _, chunk in self._read())
 
     def _read(self) -> list[tuple[int, int, int, Chunk]]:
-        """(start, end, row, reading) of each statement; only new ones are read."""
+        """(start, end, row, reading) of each statement; only new and broken ones are read: how a
+        parser recovers from an error hangs on what stands around it."""
         assert self._tree is not None
         kept: dict[bytes, Chunk] = {}
         chunks: list[tuple[int, int, int, Chunk]] = []
         for node in top_level(self._tree):
             start = node.start_byte
             text = self._source[start : node.end_byte]
-            chunk = kept.get(text) or self._cache.get(text)
+            chunk = None if node.has_error else kept.get(text) or self._cache.get(text)
             if chunk is None:
                 chunk = summarize(node, self._source)
-            kept[text] = chunk
+            if not node.has_error:
+                kept[text] = chunk
             chunks.append((start, node.end_byte, node.start_point[0], chunk))
         self._cache = kept
         return chunks
