@@ -401,14 +401,14 @@ NAN_BY_OVERFLOW = both(holding(math.nan, (2, 0)))
 
 
 def test_numbers_where_the_original_has_none_of_finite_inputs_are_listed(tmp_path):
-    found = judged(tmp_path, NAN_BY_OVERFLOW, both(X), values=["large"])
+    found = judged(tmp_path, NAN_BY_OVERFLOW, both(X), finite=True)
     assert "want nan" in found["sentence"]
     assert not found["hard"]
-    assert judged(tmp_path, NAN_BY_OVERFLOW, both(X), values=["nan first"])["hard"]
+    assert judged(tmp_path, NAN_BY_OVERFLOW, both(X), finite=False)["hard"]
     infinite = both(holding(math.inf, (2, 0)))
-    assert judged(tmp_path, NAN_BY_OVERFLOW, infinite, values=["large"])["hard"]
+    assert judged(tmp_path, NAN_BY_OVERFLOW, infinite, finite=True)["hard"]
     wrong = both(X * 1.5)
-    assert judged(tmp_path, NAN_BY_OVERFLOW, wrong, values=["large"])["hard"], "elsewhere too"
+    assert judged(tmp_path, NAN_BY_OVERFLOW, wrong, finite=True)["hard"], "elsewhere too"
 
 
 def test_who_is_right_where_the_original_is_not_is_listed(tmp_path):

@@ -23,6 +23,7 @@ from whet_evaluator.worker.differential import (
     layouts,
     scalars,
     sizes,
+    values,
 )
 from whet_evaluator.worker.differential.literals import literals_of
 
@@ -221,6 +222,16 @@ def test_beyond_a_limit_in_the_text_not_only_plain_values_are_tried() -> None:
         kind for case in made if [4, 2001] in shapes(case["call"]) for kind in case["values"].values()
     }  # fmt: skip
     assert {"large", "far below"} <= kinds
+
+
+def test_inputs_are_finite_unless_recorded_or_chosen_otherwise() -> None:
+    plain = call(tensor((8,), floats={"low": -1, "high": 1, "typical": 0.5, "finite": True}))
+    assert values.are_finite(plain, {"0": "large"})
+    assert not values.are_finite(plain, {"0": "nan first"})
+    assert not values.are_finite(plain, {"0": "-inf last"})
+    assert not values.are_finite(call(tensor((8,), floats={"finite": False})), {})
+    masked = tensor((8,), floats={"constant": "-inf", "finite": False})
+    assert not values.are_finite(call(masked), {"0": "large"})
 
 
 def test_a_default_integer_becomes_one_that_the_tensors_hold() -> None:

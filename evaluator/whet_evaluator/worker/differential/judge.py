@@ -15,7 +15,6 @@ from .bounds import only_reads
 from .compare import Comparison, Finding, Truth
 from .outputs import Run
 from .tolerance import Errors, errors
-from .values import SPECIALS
 
 _ORDER = ("reference", "torch", "float64", "original")
 _COMPARED = ("first", "again", "other", "back")
@@ -44,7 +43,9 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
         if flaw or missing:
             finding = Finding(unjudged=flaw or f"the candidate's run {missing[0]} did not end")
         else:
-            finding = _compared(torch, original, wide, candidate, is_finite=_is_finite(item))
+            finding = _compared(
+                torch, original, wide, candidate, is_finite=bool(item.get("finite"))
+            )
     except outputs.UnreadableError as error:
         finding = Finding(sentence=f"its outputs cannot be read ({error})")
     if finding.sentence and not item["hard"] and _reads_chance(original, candidate):
@@ -100,11 +101,6 @@ def _compared(
             truths.append(Truth(name=name, outputs={o.role: o for o in run.outputs}))
     shown = {name: run for name, run in original.items() if name in _COMPARED}
     return Comparison(torch, shown, candidate, truths, moved, is_finite=is_finite).judge()
-
-
-def _is_finite(item: dict[str, Any]) -> bool:
-    """Whether no input holds an infinity or a NaN."""
-    return not any(kind.startswith(SPECIALS) for kind in item.get("values", SPECIALS))
 
 
 def _flaw(original: dict[str, Run]) -> str:

@@ -20,7 +20,7 @@ from ..protocol import DIFFERENTIAL_S, Evaluate
 from ..records import Differential, WorkerVerdict
 from ..stage_ends import Answered, OutOfTime, StageEnd
 from ..workspace import WorkspaceError
-from . import bank, cases, huge, minimise, said, turns
+from . import bank, cases, huge, minimise, said, turns, values
 from .cases import PROVEN
 from .children import MAX_DEATHS, Children
 from .literals import literals_of
@@ -203,7 +203,7 @@ class Suite:
         items = [
             {
                 "hard": case["hard"], "candidate": ran[case["id"]],
-                "proven": case["group"] in PROVEN, "values": sorted(case["values"].values()),
+                "proven": case["group"] in PROVEN, "finite": values.are_finite(case["call"], case["values"]),
                 **bank.lend(self._originals.place(case), os.path.join(known, case["id"])),
             }
             for case in done

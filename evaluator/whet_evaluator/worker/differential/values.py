@@ -8,7 +8,7 @@ variance stays positive, a probability below one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,13 @@ def kinds(calls: Sequence[Call], call: Call, blocks: Sequence[int]) -> list[tupl
     places = ["first", "last", *edges]
     specials = [(f"{s} {p}", not finite) for p in places for s in SPECIALS]
     return [*found, ("denormal", False), *(s for s in specials if s not in found)]
+
+
+def are_finite(call: Call, chosen: Mapping[str, str]) -> bool:
+    """Whether no input holds an infinity or a NaN: none was recorded, none among `chosen` kinds."""
+    recorded = [t.get("floats", {}) for t in encoded.tensors(call).values()]
+    plain = all(facts.get("finite", True) for facts in recorded)
+    return plain and not any(kind.startswith(SPECIALS) for kind in chosen.values())
 
 
 def assignments(call: Call, kind: str) -> Iterator[list[int]]:
