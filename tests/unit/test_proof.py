@@ -7,21 +7,25 @@ import torch
 
 from whet_evaluator.worker.proof import Proof, judge
 
-KERNEL = {"kernel": True, "through": []}
+def origin(*through: str, kernel: bool = True, sums: tuple[str, ...] = ()) -> dict:
+    return {"kernel": kernel, "through": [*through], "sums": [*sums]}
+
+
+KERNEL = origin()
 ORIGINAL = {"launches": {"k": 1}, "origins": {"output 0": KERNEL}}
 
 
-def record(launches: dict[str, int], origin: dict | None = None, role: str = "output 0") -> dict:
-    return {"launches": launches, "origins": {role: origin} if origin else {}}
+def record(launches: dict[str, int], made: dict | None = None, role: str = "output 0") -> dict:
+    return {"launches": launches, "origins": {role: made} if made else {}}
 
 
 @pytest.mark.parametrize(
     ("candidate", "word"),
     [
-        (record({}, {"kernel": False, "through": []}), "not launched"),
-        (record({"k": 1}, {"kernel": False, "through": []}), "no kernel computed"),
-        (record({"k": 1}, {"kernel": True, "through": ["torch's mm"]}), "somebody else"),
-        (record({}, {"kernel": False, "through": ["torch's mm"]}), "somebody else"),
+        (record({}, origin(kernel=False)), "not launched"),
+        (record({"k": 1}, origin(kernel=False)), "no kernel computed"),
+        (record({"k": 1}, origin("torch's mm")), "somebody else"),
+        (record({}, origin("torch's mm", kernel=False)), "somebody else"),
     ],
 )
 def test_work_that_no_kernel_of_the_unit_did(candidate: dict, word: str) -> None:
@@ -40,10 +44,29 @@ def test_honest_work(candidate: dict) -> None:
 
 
 def test_what_the_original_does_is_allowed() -> None:
-    both = {"kernel": True, "through": ["torch's sum"]}
+    both = origin("torch's sum")
     assert judge(record({"k": 1}, both), record({"k": 1}, both)) is None
-    mixed = {"kernel": False, "through": ["torch's sum"]}
+    mixed = origin("torch's sum", kernel=False)
     assert judge(record({}, mixed), record({}, mixed)) is None
+
+
+def test_sums_of_few_parts_in_the_original_allow_sums_of_many() -> None:
+    few, many = origin(sums=("torch's sum",)), origin("torch's sum")
+    assert judge(record({"k": 1}, few), record({"k": 1}, many)) is None
+    assert judge(ORIGINAL, record({"k": 1}, few)) is None
+    assert judge(record({"k": 1}, few), record({"k": 1}, origin("torch's mean"))) is not None
+
+
+@pytest.mark.parametrize(("n_parts", "where"), [(64, "sums"), (65, "through")])
+def test_how_many_parts_were_added_is_seen(n_parts: int, where: str) -> None:
+    launchable = type("Launchable", (Launchable,), {})
+    proof = Proof(torch, __file__)
+    proof.install(launchable)
+    with proof.watching(()):
+        parts = torch.empty(n_parts, 8)
+        launchable(lambda x: x.fill_(1.0)).run(parts)
+        made = proof.origins([("output 0", parts.sum(0))])["output 0"]
+    assert made == {**origin(), where: ["torch's sum"]}
 
 
 class Launchable:

@@ -27,7 +27,9 @@ from typing import Any, Union
 from . import streams
 
 Origin = dict[str, Any]
-"""One tensor's label as JSON: `{"kernel": bool, "through": [names of operators]}`."""
+"""One tensor's label as JSON: `{"kernel": bool, "through": [names of operators], "sums":
+[names of operators]}`. `sums` are those that added up few partial results of a kernel: nothing
+to object to, but an original that has them may be rewritten with more parts."""
 
 LARGE = 4
 """An operator counts from a quarter of the elements of the call's largest tensor."""
@@ -58,9 +60,12 @@ _SUMS = frozenset(("sum", "amax", "amin", "max", "min", "any", "all", "prod", "m
 class _Label:
     kernel: bool = False
     through: frozenset[str] = frozenset()
+    sums: frozenset[str] = frozenset()
 
     def joined(self, other: _Label) -> _Label:
-        return _Label(self.kernel or other.kernel, self.through | other.through)
+        return _Label(
+            self.kernel or other.kernel, self.through | other.through, self.sums | other.sums
+        )
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,11 @@ class Proof:
                 label = self._label(tensor)
                 # An input that nobody wrote to is no product of a number.
                 numbers = self._numbers if label.kernel or label.through else frozenset()
-                found[role] = {"kernel": label.kernel, "through": sorted(label.through | numbers)}
+                found[role] = {
+                    "kernel": label.kernel,
+                    "through": sorted(label.through | numbers),
+                    "sums": sorted(label.sums),
+                }
         return found
 
     # ---- what is seen -----------------------------------------------------------------
@@ -156,9 +165,10 @@ class Proof:
         n_out = max((tensor.numel() for tensor in made), default=0)
         little = self._n_in[name] < self._threshold
         partial = label.kernel and name in _SUMS and n_in <= FEW * max(1, n_out)
-        if little or partial:
-            return label
-        return label.joined(_Label(through=frozenset({f"torch's {name}"})))
+        named = frozenset({f"torch's {name}"})
+        if partial:
+            return label.joined(_Label(sums=named))
+        return label if little else label.joined(_Label(through=named))
 
     def _hooked(self, original: Callable[..., Any]) -> Callable[..., Any]:
         proof = self
@@ -182,7 +192,8 @@ class Proof:
         result = original(jit, *args, **kwargs)
         label = self._label_of_kernel(jit)
         for tensor in given:
-            label = label.joined(_Label(through=self._label(tensor).through))
+            own = self._label(tensor)
+            label = label.joined(_Label(through=own.through, sums=own.sums))
             n_bytes = tensor.numel() * tensor.element_size()
             memory = _memory(tensor)
             self._given_bytes[memory] = max(n_bytes, self._given_bytes.get(memory, 0))
@@ -227,7 +238,7 @@ def judge(original: Record, candidate: Record) -> Trick | None:
     """What the candidate's run shows that the original's does not. Pure."""
     if original is None or candidate is None:
         return None
-    allowed = {name for o in original["origins"].values() for name in o["through"]}
+    allowed = {n for o in original["origins"].values() for n in (*o["through"], *o["sums"])}
     for role, origin in sorted(candidate["origins"].items()):
         foreign = [name for name in origin["through"] if name not in allowed]
         if foreign:

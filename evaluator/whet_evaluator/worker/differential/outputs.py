@@ -141,7 +141,11 @@ def _origins(head: Any) -> Mapping[str, Any] | None:
     if head is None:
         return None
     return {
-        str(role): {"kernel": bool(o["kernel"]), "through": [str(name) for name in o["through"]]}
+        str(role): {
+            "kernel": bool(o["kernel"]),
+            "through": [str(name) for name in o["through"]],
+            "sums": [str(name) for name in o["sums"]],
+        }
         for role, o in head.items()
     }
 
