@@ -7,6 +7,7 @@ import torch
 
 from whet_evaluator.worker.proof import Proof, judge
 
+
 def origin(*through: str, kernel: bool = True, sums: tuple[str, ...] = ()) -> dict:
     return {"kernel": kernel, "through": [*through], "sums": [*sums]}
 
