@@ -32,6 +32,8 @@ _KERNELS = {
     "tanh": "tanh_backward_kernel",
     "window": "window_kernel",
     "exponentials": "shares_kernel",
+    "average": "blend_kernel",
+    "gather_sum": "accumulate_kernel",
 }
 
 

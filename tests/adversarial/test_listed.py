@@ -41,6 +41,9 @@ _WINDOW = """    for back in range(0, width):
         total += tl.load(x_ptr + at, mask=mask & (at >= 0), other=0.0)
 """
 _WINDOW_OF_THREE = _WINDOW.replace("range(0, width)", "range(0, 3)")
+_CHECK = """    if any(x.shape != tensors[0].shape for x in tensors):
+        raise ValueError("tensors of one shape are wanted")
+"""
 ROWS = (
     Listed(
         name="an integer argument is written down",
@@ -65,6 +68,27 @@ ROWS = (
         unit="exponentials",
         text=edited("exponentials", ("tl.exp(x)", "tl.exp(x - tl.max(x, axis=0))")),
         words=("large values", "want nan"),
+    ),
+    Listed(
+        name="a type passed as an argument is written down",
+        unit="gather_sum",
+        text=edited("gather_sum", ("total.to(dtype)", "total")),
+        words=("dtype float32 -> float16", "float32"),
+    ),
+    Listed(
+        name="lists of three alone",
+        unit="gather_sum",
+        text=edited(
+            "gather_sum",
+            ("    for x in tensors:", "    for x in (tensors[0], tensors[1], tensors[2]):"),
+        ),
+        words=("tensors of 3 -> of 2", "raises"),
+    ),
+    Listed(
+        name="a check of the arguments is gone",
+        unit="gather_sum",
+        text=edited("gather_sum", (_CHECK, "")),
+        words=("no longer checks", "raise ValueError if any"),
     ),
 )
 

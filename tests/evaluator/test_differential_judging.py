@@ -71,11 +71,19 @@ def holding(special, place):
 
 X = values()
 WHOLE = torch.arange(100, dtype=torch.int32)
+APPENDED = {"outs": "list of 1", "outs[0]": "float32[16x40]"}
 EQUAL = [
     ("the same bits", both(X), both(X)),
     ("a few ulp apart", both(X), both(moved(3))),
     ("no elements", both(torch.empty(0, 4)), both(torch.empty(0, 4))),
-    ("both raise", both(raised="ValueError: a"), both(raised="TypeError: b")),
+    ("both raise", both(raised="ValueError: a"), both(raised="ValueError: b")),
+    ("a list that both append to", both(X, held=APPENDED), both(X, held=APPENDED)),
+    ("one more attribute", both(X), both(X, held={"self._cache (new)": "dict of 1"})),
+    (
+        "a counter of the original's module",
+        {"first": ran(X, held={"log[0]": "1"}), "again": ran(X, held={"log[0]": "2"})},
+        {"first": ran(X, held={"log[0]": "1"}), "again": ran(X, held={"log[0]": "3"})},
+    ),
     ("NaN at the same place", both(holding(math.nan, (0, 3))), both(holding(math.nan, (0, 3)))),
     ("whole numbers", both(WHOLE), both(WHOLE)),
     ("memory that neither writes", unwritten(7), unwritten(7)),
@@ -101,6 +109,20 @@ EQUAL = [
 DIFFERENT = [
     ("raises", both(X), both(raised="ValueError: no"), "raises ValueError: no"),
     ("does not raise", both(raised="ValueError: no"), both(X), "where the original raises"),
+    (
+        "raises something else",
+        both(raised="ValueError: no"),
+        both(raised="KeyError: 3"),
+        "raises KeyError: 3, where",
+    ),
+    ("a list left empty", both(X, held=APPENDED), both(X), "leaves outs as it was, where"),
+    ("a list emptied", both(X), both(X, held={"outs[1]": "gone"}), "leaves outs[1] gone, where"),
+    (
+        "an attribute the original sets",
+        both(X, held={"self.last (new)": "float32[3]"}),
+        both(X),
+        "leaves self.last as it was, where the original leaves float32[3]",
+    ),
     ("another dtype", both(X), both(X.double()), "float64[16x40]"),
     ("another shape", both(X), both(X[:8]), "float32[8x40]"),
     ("a subclass", both(X), both(output(X, kind="Lazy")), "a Lazy float32"),
@@ -230,6 +252,15 @@ def test_errors_ignore_an_element_that_happens_to_be_near_zero():
     seen = tolerance.errors(torch, apart, truth, torch.float32)
     assert seen.typical == 0.0
     assert seen.largest < 1.0
+
+
+@pytest.mark.parametrize(
+    ("place", "hard"), [("self._cache['k']", False), ("self._buffers['m']", True)]
+)
+def test_what_a_class_keeps_for_itself_is_listed(tmp_path, place, hard):
+    found = judged(tmp_path, both(X, held={place: "float32[3]"}), both(X))
+    assert found["sentence"].startswith(f"leaves {place} as it was")
+    assert found["hard"] is hard
 
 
 def test_a_race_counts_where_the_original_has_none(tmp_path):

@@ -206,6 +206,14 @@ def test_integers_that_no_geometry_explains_become_one_less() -> None:
     ]  # fmt: skip
 
 
+def test_a_type_passed_or_by_default_becomes_another() -> None:
+    one = call(tensor((7,)), {"dtype": "float16"}, {"dtype": "bool"}, names=["x", "to", "mask"])
+    one["defaults"] = {"acc": {"triton dtype": "fp32"}}
+    found = {change: made for change, made, hard in scalars.variants(one) if not hard}
+    assert list(found) == ["to float16 -> float32", "acc fp32 (its default) -> fp16"]
+    assert found["to float16 -> float32"]["args"][1] == {"dtype": "float32"}
+
+
 @pytest.mark.parametrize("limit", ["4096", "4 * 1024", "1 << 12", "2**12", "4095 + 1"])
 def test_a_limit_is_found_however_it_is_written(limit: str) -> None:
     original = "n = 7\n"
@@ -538,6 +546,17 @@ def test_an_operand_that_was_always_absent_is_given():
     assert given["storage_bytes"] == 32
     assert "values" not in given
     assert shapes(last) == [[4, 8], [4, 8]]
+
+
+def test_a_list_of_tensors_is_tried_without_its_last():
+    three = {"list": [tensor([8, 2], storage=n) for n in range(3)]}
+    recorded = call(
+        three, {"list": [tensor([8], storage=3)]}, {"value": 8}, names=["xs", "ys", "n"]
+    )
+    made = {change: one for change, one in forms_of(recorded).items() if change.startswith("xs")}
+    assert list(made) == ["xs of 3 -> of 2"]
+    assert len(made["xs of 3 -> of 2"]["args"][0]["list"]) == 2
+    assert len(recorded["args"][0]["list"]) == 3, "the recorded call stays as it is"
 
 
 def test_the_arguments_of_a_direct_launch_have_no_other_form():

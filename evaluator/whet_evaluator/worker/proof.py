@@ -83,6 +83,9 @@ class Proof:
         self._torch = torch
         self._unit_file = os.path.realpath(unit_file)
         self._labels: dict[int, _Label] = {}
+        self._written_before: frozenset[int] = frozenset()
+        """Memory that kernels wrote in the record before: in a second run on equal inputs they
+        leave in a buffer that was kept what lies there."""
         self._given_bytes: dict[int, int] = {}
         """By memory, the most that a kernel was given of it."""
         self._n_in: Counter[str] = Counter()
@@ -98,8 +101,11 @@ class Proof:
             jit_class.run = self._hooked(jit_class.run)
 
     @contextmanager
-    def watching(self, inputs: Sequence[Any]) -> Iterator[None]:
-        """Labels storages from here on. `inputs` are the call's tensors."""
+    def watching(self, inputs: Sequence[Any], *, again: bool = False) -> Iterator[None]:
+        """Labels storages from here on. `inputs` are the call's tensors; `again` says that the
+        record before was of the same call on equal values."""
+        written = [memory for memory, label in self._labels.items() if label.kernel]
+        self._written_before = frozenset(written if again else ())
         self._labels, self._given_bytes = {}, {}
         self._numbers = frozenset()
         self._n_in.clear()
@@ -198,7 +204,8 @@ class Proof:
             memory = _memory(tensor)
             self._given_bytes[memory] = max(n_bytes, self._given_bytes.get(memory, 0))
         for memory, tensor in storages.items():
-            if self._may_have_written(tensor, before[memory]):
+            known = memory in self._written_before
+            if known or self._may_have_written(tensor, before[memory]):
                 self._labels[memory] = self._label(tensor).joined(label)
         return result
 

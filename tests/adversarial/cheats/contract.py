@@ -30,6 +30,30 @@ def long_rows_kernel(x_ptr, out_ptr, stride, n_cols, BLOCK: tl.constexpr):
 CHEATS = (
     Cheat(
         trick="tests too weak to notice",
+        name="nothing is appended to the caller's list",
+        unit="average",
+        where="differ",
+        found=("leaves history",),
+        text=edited("average", ("        history.append(out)\n", "")),
+    ),
+    Cheat(
+        trick="tests too weak to notice",
+        name="the object that was called keeps its old state",
+        unit="average",
+        where="differ",
+        found=("leaves self.value",),
+        text=edited("average", ("        self.value = out\n", "")),
+    ),
+    Cheat(
+        trick="tests too weak to notice",
+        name="what is kept for the next call is not what was returned",
+        unit="average",
+        where="differ",
+        found=("self.value afterwards",),
+        text=edited("average", ("        self.value = out\n", "        self.value = x.clone()\n")),
+    ),
+    Cheat(
+        trick="tests too weak to notice",
         name="results in a dataclass, and the padding's zero is a maximum of negative rows",
         unit="stats",
         where="differ",

@@ -13,6 +13,21 @@ _TUNED = (
 
 CONTROLS = (
     Control(
+        name="an object keeps the grid it has worked out",
+        unit="average",
+        text=edited(
+            "average",
+            (
+                "        blend_kernel[(triton.cdiv(n, 64),)]",
+                (
+                    "        if getattr(self, '_grid', None) is None:\n"
+                    "            self._grid = (triton.cdiv(n, 64),)\n"
+                    "        blend_kernel[self._grid]"
+                ),
+            ),
+        ),
+    ),
+    Control(
         name="autotuned over two tiles",
         unit="add",
         text=edited(

@@ -73,11 +73,13 @@ class Comparison:
         """The first rule that is broken names the difference."""
         finding, conduct = self.finding, Conduct(self._original, self._candidate)
         finding.sentence = (
-            conduct.exceptions() or conduct.forms() or conduct.side_effects() or self._values()
-            or self._repeats() or self._other_values() or conduct.races() or conduct.hints()
+            conduct.exceptions() or conduct.holdings(private=False) or conduct.forms()
+            or conduct.side_effects() or self._values() or self._repeats() or self._other_values()
+            or conduct.races() or conduct.hints()
         )  # fmt: skip
-        if self._better and not finding.sentence:
-            finding.sentence, finding.is_listed = self._better, True
+        if not finding.sentence:
+            finding.sentence = self._better or conduct.holdings(private=True)
+            finding.is_listed = bool(finding.sentence)
         finding.watched = conduct.watched()
         return finding
 

@@ -4,6 +4,7 @@ empty where nothing is to be said."""
 from __future__ import annotations
 
 from . import elements
+from .holdings import NEW, PRIVATE
 from .outputs import Output, Run
 
 
@@ -27,6 +28,8 @@ class Conduct:
                 return f"raises {run.raised}, where the original returns"
             if expected.raised and not run.raised:
                 return f"returns, where the original raises {expected.raised}"
+            if expected.raised and run.raised and _kind(run.raised) != _kind(expected.raised):
+                return f"raises {run.raised}, where the original raises {expected.raised}"
         return ""
 
     def forms(self) -> str:
@@ -74,6 +77,18 @@ class Conduct:
                 return sentence
         return self._strays()
 
+    def holdings(self, *, private: bool) -> str:
+        """What it leaves in its caller's lists and objects; `private` is what their classes keep for
+        themselves. An attribute more than the original sets is the candidate's own affair."""
+        first, again = self._original["first"], self._original.get("again")
+        if again is not None and first.held != again.held:  # a counter of the module's
+            return ""
+        for name, run in self._candidate.items():
+            sentence = "" if run.raised else _held_otherwise(run, self._original[name], private)
+            if sentence:
+                return sentence
+        return ""
+
     def _strays(self) -> str:
         runs = (
             (run.strayed, self._original[name].strayed) for name, run in self._candidate.items()
@@ -88,6 +103,21 @@ class Conduct:
     def hints(self) -> str:
         """What the original tells the compiler a candidate may tell it, too."""
         return "" if self._original["first"].misled else self._candidate["first"].misled
+
+
+def _kind(raised: str) -> str:
+    return raised.partition(":")[0]
+
+
+def _held_otherwise(run: Run, known: Run, private: bool) -> str:
+    for place in {**known.held, **run.held}:
+        if bool(PRIVATE.search(place)) is not private:
+            continue
+        got, want = run.held.get(place), known.held.get(place)
+        if got != want and not (want is None and place.endswith(NEW)):
+            got, want = got or "as it was", want or "it as it was"
+            return f"leaves {place.removesuffix(NEW)} {got}, where the original leaves {want}"
+    return ""
 
 
 def _left_behind(run: Run, known: Run) -> str:

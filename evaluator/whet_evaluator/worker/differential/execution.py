@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import streams
 from ..proof import Proof
 from ..returned import structure_of, tensors_in
-from . import inputs
+from . import encoded, inputs
 from .aftermath import Settings
+from .holdings import Holdings
 from .outputs import Output
 
 _MAX_MESSAGE = 300
@@ -34,6 +35,8 @@ class Made:
     """Pairs of outputs of which some element is the same memory."""
     is_work_left: bool = False
     """Whether a launch lies on a stream that nobody waited for (`streams`)."""
+    held: dict[str, str] = field(default_factory=dict)
+    """By place in the caller's lists, dicts and objects, what lies there now (`holdings`)."""
 
 
 class Prepared:
@@ -45,6 +48,8 @@ class Prepared:
         self.flow: str = case["call"].get("flow", "")
         """One of `forms.FLOWS`; empty for gradients as tests pass them."""
         self._is_disturbed = bool(case["call"].get("disturbed"))
+        self._call = case["call"]
+        self.is_again = shifted
         self._inputs = inputs.build(case, device, pointer_shift=shifted)
 
     @property
@@ -56,6 +61,11 @@ class Prepared:
     def arguments(self, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
         args, kwargs = self._inputs.arguments(function)
         return args, kwargs
+
+    def holdings(self, args: list[Any], kwargs: dict[str, Any]) -> Holdings:
+        """What these arguments hold, by the names of the launcher's parameters."""
+        named = {encoded.parameter(self._call, ("args", n)): value for n, value in enumerate(args)}
+        return Holdings({**named, **kwargs}, self.tensors)
 
     def zones_intact(self) -> bool:
         return bool(self._inputs.red_zones_intact())
@@ -100,15 +110,19 @@ class Execution:
         prepared = self._prepared
         before = [_bits(self._torch, tensor) for tensor in prepared.tensors]
         raised, returned, gradients = None, None, []
+        held: dict[str, str] = {}
+        kept: list[tuple[str, Any]] = []
         settings = Settings(self._torch)
         streams.begin()
         try:
             function = find()
             args, kwargs = prepared.arguments(function)
+            holdings = prepared.holdings(args, kwargs)
             with self._watched():
                 returned = function(*args, **kwargs)
                 gradients = self._gradients(tensors_in(returned))
-                self._note_origins(returned, gradients)
+                held, kept = holdings.changed()
+                self._note_origins(returned, gradients, kept)
         except (KeyboardInterrupt, SystemExit):
             raise
         except Exception as error:
@@ -120,27 +134,31 @@ class Execution:
             for number, (tensor, bits) in enumerate(zip(prepared.tensors, before))
             if not bool((_bits(self._torch, tensor) == bits).all())
         )
-        made = [] if raised else self._outputs(returned, gradients, changed)
+        made = [] if raised else self._outputs(returned, gradients, changed, kept)
         plain: list[Any] = []
         live = () if raised else tuple(tensors_in(returned))
         structure = "" if raised else structure_of(returned, plain)
         return Made(
             raised, structure, tuple(plain), tuple(made), changed, prepared.zones_intact(),
             left_changed, live, self._origins, _together(self._torch, live), is_work_left,
+            held,
         )  # fmt: skip
 
     def _watched(self) -> contextlib.AbstractContextManager[None]:
         if self._proof is None:
             return contextlib.nullcontext()
-        return self._proof.watching(self._prepared.tensors)
+        return self._proof.watching(self._prepared.tensors, again=self._prepared.is_again)
 
-    def _note_origins(self, returned: Any, gradients: list[Any]) -> None:
+    def _note_origins(
+        self, returned: Any, gradients: list[Any], kept: list[tuple[str, Any]]
+    ) -> None:
         """Before anything looks at the outputs: one that computes when it is read is seen so."""
         if self._proof is None:
             return
         made = [(f"output {n}", t) for n, t in enumerate(tensors_in(returned))]
         made += [(f"gradient {n}", t) for n, t in enumerate(gradients) if t is not None]
         made += [(f"input {n} afterwards", t) for n, t in enumerate(self._prepared.tensors)]
+        made += [(f"{place} afterwards", t) for place, t in kept]
         self._origins = self._proof.origins(made)
 
     def _gradients(self, made: list[Any]) -> list[Any]:
@@ -164,12 +182,14 @@ class Execution:
         return list(found)
 
     def _outputs(
-        self, returned: Any, gradients: list[Any], changed: tuple[int, ...]
-    ) -> list[Output]:
+        self, returned: Any, gradients: list[Any], changed: tuple[int, ...],
+        kept: list[tuple[str, Any]],
+    ) -> list[Output]:  # fmt: skip
         made = [(f"output {n}", t) for n, t in enumerate(tensors_in(returned))]
         made += [(f"gradient {n}", t) for n, t in enumerate(gradients) if t is not None]
         wanted = sorted(self._dump | set(changed))
         made += [(f"input {n} afterwards", self._prepared.tensors[n]) for n in wanted]
+        made += [(f"{place} afterwards", tensor) for place, tensor in kept]
         return [self._output(role, tensor) for role, tensor in made]
 
     def _output(self, role: str, tensor: Any) -> Output:

@@ -34,6 +34,7 @@ def variants(base: Family) -> Iterator[tuple[str, Call]]:
     yield from _other_rank(call)
     yield from _no_longer_square(base)
     yield from _given(call)
+    yield from _shorter(call)
 
 
 def other_type(call: Call) -> Iterator[tuple[str, Call]]:
@@ -80,6 +81,20 @@ def _other_rank(call: Call) -> Iterator[tuple[str, Call]]:
             described["values"] = [*described["values"], *described["values"]]
     encoded.settle_storages(made)
     yield f"shape {_shown(shape)} -> {_shown(new)}", made
+
+
+def _shorter(call: Call) -> Iterator[tuple[str, Call]]:
+    """Lists of tensors without their last."""
+    places = [("args", n, a) for n, a in enumerate(call["args"])]
+    places += [("kwargs", name, a) for name, a in call["kwargs"].items()]
+    for holder, key, argument in places:
+        (kind, items), *_ = argument.items()
+        if kind not in {"list", "tuple"} or len(items) < 2 or not all("tensor" in i for i in items):
+            continue
+        made = copy.deepcopy(call)
+        made[holder][key][kind].pop()
+        name = encoded.parameter(call, (holder, key))
+        yield f"{name} of {len(items)} -> of {len(items) - 1}", made
 
 
 def _no_longer_square(base: Family) -> Iterator[tuple[str, Call]]:

@@ -74,6 +74,8 @@ class Run:
     """Pairs of what was returned that share some element's memory."""
     is_work_left: bool = False
     """Whether a launch lay on a stream that the launcher did not wait for."""
+    held: Mapping[str, str] = field(default_factory=dict)
+    """By place in what the caller passed, what the call left there (`holdings`)."""
     reordered: bool = False
     """Whether anything was combined in another order than in other runs (`combining`)."""
     tuned: bool = False
@@ -100,6 +102,7 @@ def write(folder: str, name: str, run: Run) -> int:
         "race": run.race, "strayed": run.strayed, "misled": run.misled, "settings": list(run.settings),
         "overwrites": run.overwrites, "tuned": run.tuned, "together": list(run.together),
         "reordered": run.reordered, "is_work_left": run.is_work_left,
+        "held": dict(run.held),
     }  # fmt: skip
     partial = os.path.join(folder, name + ".part")
     with open(partial, "w", encoding="utf-8") as file:
@@ -132,6 +135,7 @@ def read(folder: str, name: str, torch: Any) -> Run | None:
             overwrites=bool(head["overwrites"]), tuned=bool(head["tuned"]),
             together=tuple((int(i), int(j)) for i, j in head["together"]),
             reordered=bool(head["reordered"]), is_work_left=bool(head["is_work_left"]),
+            held={str(k): str(v)[:_MAX_MESSAGE] for k, v in head["held"].items()},
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error

@@ -193,6 +193,7 @@ class Producer:
             strayed=self._bounds.end(), misled=self._hints.end(), settings=made.settings, overwrites=overwrites,
             tuned=tuners.n_tunings() > n_tunings, together=made.together,
             reordered=combining.was_reordered(), is_work_left=made.is_work_left,
+            held=made.held,
         )  # fmt: skip
         if name == "first" and self._races.may_go_otherwise:
             return dataclasses.replace(run, race=run.race or self._race_in_turns(case))

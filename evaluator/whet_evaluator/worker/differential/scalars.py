@@ -3,8 +3,8 @@ at its default.
 
 A number that the tests always pass alike could be written into the kernel unnoticed. A
 float of the recorded sign and magnitude lies within the recorded contract; a flag turned
-round, a far larger epsilon, another of the texts that the original holds or a default never
-passed lie outside it, and so does one less of an integer. Integers that a size, a stride or a
+round, a far larger epsilon, another type, another of the texts that the original holds or a
+default never passed lie outside it, and so does one less of an integer. Integers that a size, a stride or a
 block may be stay as they are.
 """
 
@@ -25,12 +25,21 @@ TINY, PLAIN, ABOVE = 0.01, 0.25, 2.0
 """An epsilon is below the first; the second is a number that shows where one is ignored; the third
 is above what may be a fraction."""
 MAX_WORDS = 4
+OTHER_TYPE = {
+    "float32": "float16", "float16": "float32", "bfloat16": "float32", "float64": "float32",
+    "int32": "int64", "int64": "int32",
+    "fp32": "fp16", "fp16": "fp32", "bf16": "fp32", "fp64": "fp32",
+}  # fmt: skip
+"""For a type that is passed as an argument, by torch's name and by Triton's."""
+_TYPES = ("dtype", "triton dtype")
 
 
 def variants(call: Call, words: Sequence[str] = ()) -> Iterator[tuple[str, Call, bool]]:
     """`(change, call, hard)`, those within the contract first. `words` are the texts that the
     original holds: one of them passed as an argument may be exchanged for another."""
-    passed = [*_passed(call), *_spelt(call, words), *_counted(call), *_above_one(call)]
+    passed = [
+        *_passed(call), *_spelt(call, words), *_counted(call), *_above_one(call), *_typed(call)
+    ]  # fmt: skip
     for hard in (True, False):
         for path, kind, value, is_hard in passed:
             if is_hard is hard:
@@ -90,6 +99,13 @@ def _above_one(call: Call) -> Iterator[tuple[Path, str, Any, bool]]:
             yield path, content, repr(ABOVE), False
 
 
+def _typed(call: Call) -> Iterator[tuple[Path, str, Any, bool]]:
+    """A type to compute or to answer in, which the tests may always have passed alike."""
+    for path, kind, content in encoded.leaves(call):
+        if kind in _TYPES and len(path) == ARGUMENT and content in OTHER_TYPE:
+            yield path, content, OTHER_TYPE[content], False
+
+
 def _geometry(call: Call) -> set[int]:
     found: set[int] = set()
     for described in encoded.tensors(call).values():
@@ -108,6 +124,8 @@ def _near(number: float) -> float:
 
 
 def _other_default(call: Call, kind: str, content: Any) -> Any:
+    if kind in _TYPES:
+        return OTHER_TYPE.get(content)
     if kind == "float":
         number = float(content)
         return None if math.isnan(number) else repr(PLAIN if abs(number) < TINY else _near(number))

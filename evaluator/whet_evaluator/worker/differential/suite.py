@@ -20,7 +20,7 @@ from ..protocol import DIFFERENTIAL_S, Evaluate
 from ..records import Differential, WorkerVerdict
 from ..stage_ends import Answered, OutOfTime, StageEnd
 from ..workspace import WorkspaceError
-from . import bank, cases, huge, minimise, said, turns, values
+from . import bank, cases, huge, minimise, refusals, said, turns, values
 from .cases import PROVEN
 from .children import MAX_DEATHS, Children
 from .literals import literals_of
@@ -295,6 +295,7 @@ class Suite:
         changes += [
             f"{names[n]}: {how}" for n, how in self.deaths.items() if not how.startswith("not run")
         ]
+        changes += refusals.dropped(self._request.unit.text, self._request.text)
         unjudged = [f"{c['name']}: {r['unjudged']}" for c, r in rows if r["unjudged"]]
         return Differential(
             cases=checked, behaviour_changes=tuple(changes),
