@@ -1,88 +1,76 @@
-"""LSP's classes, made as cheaply as they can be: most of a server's start goes into them.
+"""LSP's classes, made when they are first used: most of a server's start would go into them.
 
-attrs writes methods for five hundred classes as text and compiles them at every start. Half of them
-nobody asks for; what the rest compiled to is kept between starts, as Python keeps a module's bytecode.
+attrs writes and compiles methods for five hundred classes whenever lsprotocol is imported, and an
+editor asks for a fifth of them. Until it does, a class has a constructor that makes it first, and
+so has the list of its fields, by which attrs and cattrs know a class of theirs.
 """
 
 from __future__ import annotations
 
-import builtins
-import contextlib
-import functools
-import hashlib
-import importlib.util
-import marshal
-import os
+import importlib
 import sys
-from pathlib import Path
-from types import CodeType
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import attrs
-import platformdirs
+
+_TYPES = "lsprotocol.types"
+_LOCK = threading.RLock()
 
 
 def import_types_of_lsp() -> None:
     """Without methods that print or compare (`Position`, `Range` and `Location`, which are
     compared, bring their own), and without making each class once more with slots."""
-    define, kept = attrs.define, Compiled(_cache())
-    maker: Any = sys.modules[attrs.fields.__module__]
-    attrs.define = functools.partial(define, repr=False, eq=False, slots=False)
-    maker.compile = kept.compile  # before the builtin of that name, for this module alone
+    library: Any = attrs
+    define = library.define
+
+    def later(plain: type | None = None, **options: Any) -> Any:
+        if plain is None or plain.__module__ != _TYPES:
+            return define(plain, **options)
+        return _Later(plain, define).stand_in()
+
+    library.define = later
     try:
         import pygls.io_  # noqa: F401 - it imports them, for all who come next
     finally:
-        attrs.define = define
-        del maker.compile
-    kept.keep()
+        library.define = define
+    # It would look at every class, and so make it, to resolve what `make` does one by one.
+    hooks: Any = importlib.import_module("lsprotocol._hooks")
+    hooks._resolved_forward_references = True  # noqa: SLF001 - it has no other switch
 
 
-class Compiled:
-    """What texts compiled to, in a file of the user's own that another Python does not read.
+class _Later:
+    """Makes a plain class one of attrs', once, when it is asked for."""
 
-    A file that is missing, cut short or cannot be written costs the time it was to save."""
+    def __init__(self, plain: type, define: Callable[..., Any]) -> None:
+        self._plain: Any = plain
+        self._define = define
+        self._is_made = False
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: dict[tuple[str, str, str], CodeType] = _read(path)
-        self._is_new = False
+    def stand_in(self) -> type:
+        """The class, which is made by its constructor or by whoever looks at its fields."""
+        later, plain = self, self._plain
 
-    def compile(self, text: str, filename: str, mode: str) -> CodeType:
-        """As the builtin does."""
-        key = (text, filename, mode)
-        if key not in self._known:
-            self._known[key] = builtins.compile(*key)
-            self._is_new = True
-        return self._known[key]
+        def make_first(self: Any, *args: Any, **kwargs: Any) -> None:
+            later.make()
+            plain.__init__(self, *args, **kwargs)
 
-    def keep(self) -> None:
-        """Replaces the file at once, so that two servers that start together do not meet."""
-        if not self._is_new:
-            return
-        data = marshal.dumps(self._known)
-        mine = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            mine.write_bytes(hashlib.sha256(data).digest() + data)
-            mine.replace(self._path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                mine.unlink(missing_ok=True)
+        plain.__init__ = make_first
+        plain.__attrs_attrs__ = self
+        made: type = plain
+        return made
 
+    def __get__(self, _: Any, owner: Any) -> Any:
+        self.make()
+        return owner.__attrs_attrs__
 
-def _read(path: Path) -> dict[tuple[str, str, str], CodeType]:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return {}
-    digest, data = content[:32], content[32:]
-    if hashlib.sha256(data).digest() != digest:
-        return {}
-    known: dict[tuple[str, str, str], CodeType] = marshal.loads(data)  # noqa: S302 - as any .pyc
-    return known
-
-
-def _cache() -> Path:
-    """Bytecode has the number of the Python that made it."""
-    number = importlib.util.MAGIC_NUMBER.hex()
-    return platformdirs.user_cache_path("whet") / f"lsp-{sys.implementation.cache_tag}-{number}"
+    def make(self) -> None:
+        """Others wait until it is whole."""
+        with _LOCK:
+            if self._is_made:
+                return
+            self._is_made = True
+            del self._plain.__init__, self._plain.__attrs_attrs__
+            self._define(self._plain, repr=False, eq=False, slots=False)
+            attrs.resolve_types(self._plain, dict(sys.modules[_TYPES].ALL_TYPES_MAP), {})
