@@ -34,6 +34,8 @@ _KERNELS = {
     "exponentials": "shares_kernel",
     "average": "blend_kernel",
     "gather_sum": "accumulate_kernel",
+    "weigh": "weigh_kernel",
+    "pick": "pick_kernel",
 }
 
 

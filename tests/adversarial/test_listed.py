@@ -85,6 +85,18 @@ ROWS = (
         words=("tensors of 3 -> of 2", "raises"),
     ),
     Listed(
+        name="whole numbers through float32",
+        unit="weigh",
+        text=edited("weigh", ("x * y", "(x.to(tl.float32) * y.to(tl.float32)).to(tl.int64)")),
+        words=("whole numbers of x far beyond", "differs"),
+    ),
+    Listed(
+        name="negative indices are no longer counted from the end",
+        unit="pick",
+        text=edited("pick", ("    row = tl.where(row < 0, row + n_rows, row)\n", "")),
+        words=("whole numbers of index negative",),
+    ),
+    Listed(
         name="a check of the arguments is gone",
         unit="gather_sum",
         text=edited("gather_sum", (_CHECK, "")),

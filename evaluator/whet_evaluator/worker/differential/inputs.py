@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import rebuilding
-from . import encoded, values
+from . import encoded, far, values
 
 RED_ZONE_BYTES = 1 << 16
 PATTERN = 0xA5
@@ -73,7 +73,8 @@ class Inputs:
             guarded.fill(kind, self._storages[number], generator)
         with torch.no_grad():
             for described, tensor in self._views:
-                if described.get("values"):
+                kind = case["values"].get(str(described["storage"]))
+                if described.get("values") and not far.is_kind(kind):
                     flat = torch.tensor(described["values"]).reshape(described["shape"])
                     _write(tensor.detach(), flat)
 
@@ -168,6 +169,11 @@ def _drawn(kind: str, n: int, dtype: Any, described: dict[str, Any], generator: 
     if dtype == torch.bool:
         return torch.randint(0, 2, (n,), generator=generator).bool()
     low, high = described.get("range") or _extremes(described)
+    if kind == far.FAR:
+        reach = far.REACH.get(described["dtype"], high)
+        low, high = -reach, reach
+    elif kind == far.FROM_THE_END:
+        low, high = -1 - high, -1
     return torch.randint(low, high + 1, (n,), generator=generator).to(dtype)
 
 

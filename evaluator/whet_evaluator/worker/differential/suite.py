@@ -20,7 +20,7 @@ from ..protocol import DIFFERENTIAL_S, Evaluate
 from ..records import Differential, WorkerVerdict
 from ..stage_ends import Answered, OutOfTime, StageEnd
 from ..workspace import WorkspaceError
-from . import bank, cases, huge, minimise, refusals, said, turns, values
+from . import bank, cases, far, huge, minimise, refusals, said, turns, values
 from .cases import PROVEN
 from .children import MAX_DEATHS, Children
 from .literals import literals_of
@@ -100,7 +100,7 @@ class Suite:
             self.not_covered.append(f"{left_out} more cases: beyond `limits.differential_cases`")
             del made[self._means.max_cases :]
         if made and self._means.mode == "interpret" and self._means.max_cases >= MIN_CASES:
-            made += huge.cases(calls, blocks, self.seed)
+            made += far.cases(calls, blocks, self.seed) + huge.cases(calls, blocks, self.seed)
         self._made = self._of_bearable_size(made)
         if not self._made or self.budget_s <= 0:
             return None

@@ -2,8 +2,8 @@
 
 A race, a stray access or a hint that does not hold can leave right values on the device at
 hand; on the interpreter it is seen. Only what its watchers saw counts: values are the device's
-to judge, and a version that the interpreter cannot run says nothing. Dry launches (`huge`) need
-it as well; what they show lies outside the contract and is listed.
+to judge, and a version that the interpreter cannot run says nothing. Dry launches (`huge`) and
+stray whole numbers (`far`) need it as well; what they show lies outside the contract and is listed.
 """
 
 from __future__ import annotations
@@ -60,12 +60,13 @@ def verdict(rows: list[tuple[Case, Row]]) -> Differs | None:
 
 
 def noted(found: Differential, rows: list[tuple[Case, Row]]) -> Differential:
-    """`found` with how many cases were watched, and what dry launches showed as further changes;
+    """`found` with how many cases were watched, and what only they can show as further changes;
     with the want of it where the interpreter could not run both versions once."""
     n_watched = sum(row["ran"] for _, row in rows)
     blind = () if n_watched else ("races and stray accesses: the interpreter ran no case",)
-    dry = tuple(said.sentence(c, row) for c, row in rows if c.get("dry") and row["sentence"])
-    changes = (*found.behaviour_changes, *dry)
+    aside = [(c, row) for c, row in rows if c.get("dry") or c.get("aside")]
+    more = [said.sentence(case, row) for case, row in aside if row["sentence"]]
+    changes = (*found.behaviour_changes, *more)
     return dataclasses.replace(
         found, n_watched=n_watched, behaviour_changes=changes,
         not_covered=(*found.not_covered, *blind),
