@@ -1,7 +1,7 @@
 """LSP's classes, made when they are first used: most of a server's start would go into them.
 
 attrs writes and compiles methods for five hundred classes whenever lsprotocol is imported, and an
-editor asks for a fifth of them. Until it does, a class has a constructor that makes it first, and
+editor asks for few of them. Until it does, a class has a constructor that makes it first, and
 so has the list of its fields, by which attrs and cattrs know a class of theirs.
 """
 

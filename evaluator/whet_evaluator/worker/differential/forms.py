@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from . import encoded
 from .dimensions import Family
 from .encoded import Call, Described, Path
-from .scalars import ARGUMENT
+from .scalars import ARGUMENT, OTHER_FLOAT
 
 _LEAST = 4
 FLOWS = {
@@ -22,7 +22,6 @@ FLOWS = {
     "first alone": "the gradient of output 0 alone",
 }
 """How gradients flow back other than dense, once and into every output."""
-_OTHER_TYPE = {"float32": "float16", "float16": "float32", "bfloat16": "float32"}
 
 
 def variants(base: Family) -> Iterator[tuple[str, Call]]:
@@ -40,9 +39,9 @@ def variants(base: Family) -> Iterator[tuple[str, Call]]:
 def other_type(call: Call) -> Iterator[tuple[str, Call]]:
     """Once more in another type of floats, which the tests never passed."""
     made = copy.deepcopy(call)
-    floats = [t for t in encoded.tensors(made).values() if t["dtype"] in _OTHER_TYPE]
+    floats = [t for t in encoded.tensors(made).values() if t["dtype"] in OTHER_FLOAT]
     for described in floats:
-        described["dtype"] = _OTHER_TYPE[described["dtype"]]
+        described["dtype"] = OTHER_FLOAT[described["dtype"]]
     if floats:
         encoded.settle_storages(made)
         yield f"floats as {floats[0]['dtype']}", made

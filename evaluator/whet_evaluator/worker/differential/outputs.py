@@ -17,9 +17,9 @@ from typing import Any
 MAX_RUN_BYTES = 256 << 20
 _MAX_MESSAGE = 300
 NOT_REBUILT = "UnreplayableError"
+"""Begins what a run "raised" whose inputs could not be made."""
 NOT_RUN = "NotRun"
 """What `Run.raised` begins with where the case says nothing of the version."""
-"""Begins what a run "raised" whose inputs could not be made."""
 
 
 class UnreadableError(ValueError):

@@ -25,9 +25,9 @@ TINY, PLAIN, ABOVE = 0.01, 0.25, 2.0
 """An epsilon is below the first; the second is a number that shows where one is ignored; the third
 is above what may be a fraction."""
 MAX_WORDS = 4
+OTHER_FLOAT = {"float32": "float16", "float16": "float32", "bfloat16": "float32"}
 OTHER_TYPE = {
-    "float32": "float16", "float16": "float32", "bfloat16": "float32", "float64": "float32",
-    "int32": "int64", "int64": "int32",
+    **OTHER_FLOAT, "float64": "float32", "int32": "int64", "int64": "int32",
     "fp32": "fp16", "fp16": "fp32", "bf16": "fp32", "fp64": "fp32",
 }  # fmt: skip
 """For a type that is passed as an argument, by torch's name and by Triton's."""
