@@ -56,7 +56,7 @@ def originals(tmp_path, end):
 
     bank = Bank(str(tmp_path / "bank"))
     means = Means(
-        run=run, place=place, bank=bank, mode="device", basis="", budget_s=1.0, n_children=1,
+        run=run, place=place, keep=lambda _: None, bank=bank, mode="device", basis="", budget_s=1.0, n_children=1,
         max_cases=100, max_bytes=1 << 20,
     )  # fmt: skip
     return Originals(means, REQUEST, seed=1, n_must=12, basis="basis")

@@ -100,3 +100,23 @@ def test_a_launch_is_proven_by_what_it_may_have_written(
         launchable(kernel).run(made)
         origins = proof.origins([("output 0", made)])
     assert origins["output 0"]["kernel"] is is_proven
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "given back"])
+def test_memory_is_known_in_a_second_run_only_while_it_is_kept(is_kept: bool) -> None:
+    """Memory that was given back may hold an input of the second run, which nobody writes."""
+    launchable = type("Launchable", (Launchable,), {})
+    proof = Proof(torch, __file__)
+    proof.install(launchable)
+    room = torch.empty(1 << 20, dtype=torch.uint8)
+    first = torch.frombuffer(room.numpy(), dtype=torch.float32)
+    with proof.watching(()):
+        launchable(lambda x: x.fill_(1.0)).run(first)
+    second = first
+    if not is_kept:
+        del first
+        second = torch.frombuffer(room.numpy(), dtype=torch.float32)  # another at its address
+    with proof.watching((), again=True):
+        launchable(lambda x: x).run(second)
+        origins = proof.origins([("input 0", second)])
+    assert origins["input 0"]["kernel"] is is_kept

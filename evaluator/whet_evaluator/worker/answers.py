@@ -12,6 +12,22 @@ from .stage_ends import Answered, Caught, Died, OutOfTime, OverLimit, Raised, St
 from .workspace import WorkspaceError
 
 
+class Rejected(Exception):
+    """Ends a candidate's cascade with a verdict."""
+
+    def __init__(self, verdict: WorkerVerdict) -> None:
+        super().__init__()
+        self.verdict = verdict
+
+
+def answer(stage: records.Stage, end: StageEnd) -> dict[str, Any]:
+    """What a stage of the candidate's answered. Raises `Rejected` where it did not."""
+    if not isinstance(end, Answered):
+        raise Rejected(verdict_of(stage, end))
+    answered: dict[str, Any] = end.answer
+    return answered
+
+
 def verdict_of(stage: records.Stage, end: StageEnd) -> WorkerVerdict:
     """The verdict on a candidate whose stage gave no answer."""
     if isinstance(end, Raised):

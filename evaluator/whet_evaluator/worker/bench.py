@@ -120,9 +120,13 @@ class Bench:
                 self._kernels[unit.path].seed(scratch.triton_cache)
         return Where(scratch, unit, self.project.root)
 
-    def keep_compiled(self, where: Where) -> None:
+    def keep_glue(self, where: Where) -> None:
         """After stages that ran nothing but code of the user's own, or ours."""
         self._glue.harvest(where.scratch.triton_cache)
+
+    def keep_compiled(self, where: Where) -> None:
+        """As `keep_glue`, and the unit's kernels with it."""
+        self.keep_glue(where)
         if where.unit is not None:
             name = hashlib.sha256(where.unit.path.encode()).hexdigest()[:16]
             folder = os.path.join(self._home, "kernels", name)

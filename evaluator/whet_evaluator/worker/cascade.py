@@ -14,17 +14,18 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from . import answers, records, replay
+from .answers import Rejected
 from .bench import Bench
 from .codec import from_json, to_json
 from .differential import watched
 from .differential.means import Means
 from .differential.suite import Case, Row, Suite
-from .launch_records import Launch
+from .loading import Loading
 from .orders import Where
 from .protocol import Evaluate
 from .records import Mode, WorkerVerdict
 from .request_stages import RequestStages
-from .stage_ends import Answered, Raised, StageEnd
+from .stage_ends import StageEnd
 
 SEARCH_ROUNDS, SEARCH_PAIRS, SEARCH_CASES = 10, 5, 2
 """Enough to rank a candidate. What is claimed comes from its confirmation, which has all."""
@@ -35,14 +36,6 @@ compiling. A search has one less there: contexts on a device are made one after 
 Calls = Callable[[], Awaitable[list[Any]]]
 Rows = list[tuple[Case, Row]]
 T = TypeVar("T")
-
-
-class Rejected(Exception):
-    """Ends the cascade with a verdict."""
-
-    def __init__(self, verdict: WorkerVerdict) -> None:
-        super().__init__()
-        self.verdict = verdict
 
 
 class Cascade:
@@ -56,6 +49,7 @@ class Cascade:
         self._request = request
         self._where = where
         self._calls = calls
+        self._loading = Loading(stages, where)
         self._suite: Suite | None = None
         if request.launches and bench.limits.differential_s != 0:
             self._suite = Suite(self._means(), request, where)
@@ -75,7 +69,7 @@ class Cascade:
     async def _in_turn(self, beside: _Beside) -> records.Correct:
         tested = await self._tests_or_broken()
         launches = answers.launches(tested) or self._request.launches
-        loading = beside.start(self._load(launches))
+        loading = beside.start(self._loading.exactly(launches))
         running = beside.start(self._cases(tested["launches"]))
         watching = beside.start(self._watched(tested["launches"]))
         wanted = asyncio.Event()
@@ -88,21 +82,21 @@ class Cascade:
         return self._correct(tested, loaded, differed, await self._timing(await timing, tested))
 
     async def _side_by_side(self, beside: _Beside) -> records.Correct:
-        loading = beside.start(self._load(self._request.launches))
+        loading = beside.start(self._load_ahead())
         testing = beside.start(self._tests())
         running = beside.start(self._cases([]))
         wanted = asyncio.Event()
         timing = beside.start(self._time(wanted))
-        loaded = await loading
+        ahead = await loading
         tested = await testing
-        loading = beside.start(self._as_launched(loaded, tested))
+        launched = beside.start(self._loading.as_launched(ahead, tested))
         await self._cases_ran(running)
         wanted.set()
         rows = await running
         if self._suite is not None and self._suite.rejects(rows):
             timing.cancel()  # making the case smaller wants the device
         differed = await self._conclusion(rows)
-        loaded = await loading
+        loaded = await launched
         return self._correct(tested, loaded, differed, await self._timing(await timing, tested))
 
     async def _cases_ran(self, running: asyncio.Task[Rows]) -> None:
@@ -127,31 +121,18 @@ class Cascade:
 
     # ---- the stages: what they answer; they raise `Rejected` ---------------------------
 
-    async def _load(self, launches: tuple[Launch, ...]) -> dict[str, Any]:
-        job = {"launches": to_json(launches), "arch": self._stages.arch}
-        end = await self._stages.run("load", job, self._where, "compile")
-        if isinstance(end, Raised):
-            raise Rejected(records.Broken(trace=end.trace))
-        answer = _answer("load", end)
-        broken = answer.get("broken")
-        if broken:
-            raise Rejected(records.Broken(trace=broken["trace"], kernel=broken.get("kernel")))
-        return answer
-
-    async def _as_launched(self, loaded: dict[str, Any], tested: dict[str, Any]) -> dict[str, Any]:
-        """The candidate may launch other specialisations than the original did: these are the
-        ones its users would run, so these must compile."""
-        launches = answers.launches(tested)
-        known = answers.specialisations(self._request.launches)
-        same = answers.specialisations(launches) == known
-        return loaded if same else await self._load(launches)
+    async def _load_ahead(self) -> dict[str, Any] | None:
+        recorded = self._request.launches
+        calls = await self._calls() if recorded else []
+        also = self._suite.first_calls(calls) if self._suite and self._loading.waiting else []
+        return await self._loading.ahead(recorded, calls, also)
 
     async def _tests_or_broken(self) -> dict[str, Any]:
         """A candidate that does not compile is broken, whatever its tests make of that."""
         try:
             return await self._tests()
         except Rejected:
-            await self._load(self._request.launches)
+            await self._loading.exactly(self._request.launches)
             raise
 
     async def _tests(self) -> dict[str, Any]:
@@ -162,10 +143,11 @@ class Cascade:
         # its nodes all count, and only the stage's deadline ends them.
         job = {
             "nodes": list(request.nodes), "record": True, "seed": request.seed,
-            "budget_s": self._bench.limits.stage_s,
+            "budget_s": self._bench.limits.stage_s, "describe_calls": False,
+            **self._waiting,
         }  # fmt: skip
         end = await self._stages.run("tests", job, self._where, self._stages.mode)
-        answer = _answer("tests", end)
+        answer = answers.answer("tests", end)
         if answer["misplaced"]:
             raise Rejected(records.Misplaced(detail=answer["misplaced"]))
         red = answers.red(answer, request.nodes)
@@ -208,16 +190,21 @@ class Cascade:
             raise Rejected(verdict)
         return verdict
 
+    @property
+    def _waiting(self) -> dict[str, Any]:
+        return {} if self._request.fresh else self._loading.waiting
+
     def _means(self) -> Means:
         unit, stages = self._request.unit, self._stages
 
         async def run(job: dict[str, Any], where: Where, mode: Mode, *, trusted: bool) -> StageEnd:
-            fresh = False if trusted else None
-            return await stages.run(job["stage"], job, where, mode, name="differ", fresh=fresh)
+            told, fresh = (job, False) if trusted else ({**job, **self._waiting}, None)
+            return await stages.run(job["stage"], told, where, mode, name="differ", fresh=fresh)
 
         return Means(
             run=run,
             place=lambda text: stages.place(unit, text) if text is not None else stages.empty(),
+            keep=self._bench.keep_glue,
             bank=self._bench.bank,
             mode=stages.mode,
             basis=self._bench.files_digest(unit.path),
@@ -242,7 +229,9 @@ class Cascade:
             job["rounds"] = min(request.rounds, SEARCH_ROUNDS)
             job["pairs"] = min(request.pairs, SEARCH_PAIRS)
             job["max_cases"] = SEARCH_CASES
-        answer = _answer("time", await self._stages.run_alone("time", job, self._where, wanted))
+        answer = answers.answer(
+            "time", await self._stages.run_alone("time", job, self._where, wanted)
+        )
         if answer["cheated"]:
             raise Rejected(records.Cheated(**answer["cheated"]))
         if answer["differs"]:
@@ -263,13 +252,6 @@ class Cascade:
             environment=answer["environment"],
             not_timed=not_timed,
         )
-
-
-def _answer(stage: records.Stage, end: StageEnd) -> dict[str, Any]:
-    if not isinstance(end, Answered):
-        raise Rejected(answers.verdict_of(stage, end))
-    answer: dict[str, Any] = end.answer
-    return answer
 
 
 class _Beside:

@@ -1,9 +1,7 @@
 """Compiles recorded launches of the unit's kernels for an architecture, without a device.
 
-Each launch is compiled as Triton's own launcher would specialise it: integers of value
-one become constants, and divisibility by 16 of pointers and integers is passed on. A
-matmul compiled without these used two-byte accesses where it really uses sixteen.
-The module is imported under stand-ins for a device, so that a module that asks for one
+Each launch is compiled as Triton's own launcher would specialise it (`specialising`). The
+module is imported under stand-ins for a device, so that a module that asks for one
 while it is imported compiles on a machine that has none, and none is disturbed.
 """
 
@@ -12,22 +10,24 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
 from typing import Any
 
-from . import hardware, importing, interpret, isa, overlay, sharing
-from .codec import from_json, to_json
-from .launch_records import Argument, Compiled, Launch
+from . import gate, hardware, importing, interpret, isa, overlay, sharing
+from .codec import to_json
+from .foretold import foretold
+from .launch_records import Compiled, Launch
 from .phases import mark_of
-
-_MAX_BUFFER_BYTES = (1 << 31) - 1
+from .specialising import NotCompiledError, Source, kernels_of, specialised
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Compiles `job["launches"]` for `job["arch"]`: `{compiled, broken, not_compiled}`.
+    """Compiles `job["launches"]` for `job["arch"]`: `{compiled, broken, not_compiled, launches}`.
 
-    `broken` is the first failure (import or compilation) as `{trace, kernel}`;
-    `not_compiled` has a sentence for each launch that was not compiled.
+    With `job["calls"]` those that the candidate will make of these calls instead (`foretold`);
+    `launches` are what was compiled. `broken` is the first failure (import or compilation) as
+    `{trace, kernel}`; `not_compiled` has a sentence for each launch that was not compiled. What
+    it will launch in `job["also"]` is compiled for the cache alone, once `job["compiled"]` says
+    that the rest is there.
     """
     mark = mark_of(job)
     mark("imports")
@@ -38,21 +38,31 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         module = importing.import_unit(job)
     except BaseException as error:
         trace = importing.trimmed_trace(error, job["unit_file"])
-        return {"compiled": [], "broken": {"trace": trace, "kernel": None}, "not_compiled": []}
+        broken = {"trace": trace, "kernel": None}
+        return {"compiled": [], "broken": broken, "not_compiled": [], "launches": []}
     mark("unit import")
-    answer = _compile_all(job, _kernels(module))
+    told = foretold(job, module)
+    mark("foretelling")
+    kernels = kernels_of(module)
+    answer = _compile_all(job, told.launches, kernels)
     mark("compile")
+    if told.also:
+        gate.open_gate(job["compiled"])
+        _compile_all(job, told.also, kernels)
+        mark("compile more")
     return answer
 
 
-def _compile_all(job: dict[str, Any], kernels: dict[str, Any]) -> dict[str, Any]:
-    sources: dict[str, tuple[_Source, Launch]] = {}
+def _compile_all(
+    job: dict[str, Any], launches: list[Launch], kernels: dict[str, Any]
+) -> dict[str, Any]:
+    sources: dict[str, tuple[Source, Launch]] = {}
     failures: list[tuple[str, str | None]] = []
-    for launch in (from_json(Launch, launch) for launch in job["launches"]):
+    for launch in launches:
         try:
-            source = _specialise(kernels, launch, job["arch"])
+            source = specialised(kernels, launch, job["arch"])
             sources.setdefault(source.key(), (source, launch))
-        except _NotCompiled as reason:
+        except NotCompiledError as reason:
             failures.append((f"{launch.kernel}: {reason}", None))
         except Exception as error:
             failures.append((launch.kernel, importing.trimmed_trace(error, job["unit_file"])))
@@ -64,15 +74,16 @@ def _compile_all(job: dict[str, Any], kernels: dict[str, Any]) -> dict[str, Any]
         "compiled": [end["compiled"] for end in ends if "compiled" in end],
         "broken": broken[0] if broken else None,
         "not_compiled": list(dict.fromkeys(reasons)),
+        "launches": to_json(launches),
     }
 
 
 def _compile_shared(
-    job: dict[str, Any], sources: list[tuple[_Source, Launch]]
+    job: dict[str, Any], sources: list[tuple[Source, Launch]]
 ) -> list[dict[str, Any]]:
     """`{compiled}` or `{kernel, trace}` of each, by as many forks as there are cores."""
 
-    def work(item: tuple[_Source, Launch]) -> dict[str, Any]:
+    def work(item: tuple[Source, Launch]) -> dict[str, Any]:
         source, launch = item
         try:
             return {"compiled": to_json(_compile(source, launch, job["arch"]))}
@@ -86,143 +97,11 @@ def _compile_shared(
     return sharing.mapped(work, sources, on_done)
 
 
-class _NotCompiled(Exception):
-    """This launch says too little to compile it; `str()` is the reason."""
-
-
 class _OutOfResourcesError(Exception):
     """Needs more shared memory than the architecture has."""
 
 
-@dataclass
-class _Source:
-    """What Triton compiles: one kernel with its specialised signature."""
-
-    jit: Any
-    signature: dict[str, str] = field(default_factory=dict)
-    constants: dict[str, Any] = field(default_factory=dict)
-    attributes: dict[tuple[int, ...], list[list[Any]]] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
-    guessed: bool = False
-
-    def key(self) -> str:
-        parts = (self.signature, self.constants, self.attributes, self.options)
-        return f"{self.jit.fn.__qualname__}{parts!r}"
-
-
-def _kernels(module: Any) -> dict[str, Any]:
-    """Jit objects of the module by qualified name, as decorated; classes looked into."""
-    found: dict[str, Any] = {}
-    for value in list(vars(module).values()):
-        members = vars(value).values() if isinstance(value, type) else ()
-        for candidate in (value, *(getattr(m, "__func__", m) for m in members)):
-            function = _function(candidate)
-            if function is not None:
-                found[function.__qualname__.replace(".<locals>", "")] = candidate
-    return found
-
-
-def _function(value: Any) -> Any:
-    """The Python function below a jit object and its autotuner and heuristics, or None."""
-    if not hasattr(value, "run") or not hasattr(value, "fn"):
-        return None
-    while hasattr(value, "fn"):
-        value = value.fn
-    return value if hasattr(value, "__qualname__") else None
-
-
-def _specialise(kernels: dict[str, Any], launch: Launch, arch: str) -> _Source:
-    decorated = kernels.get(launch.kernel)
-    if decorated is None:
-        raise _NotCompiled("no longer defined at the top of its file")
-    jit, tuned = decorated, None
-    while hasattr(jit, "fn") and not hasattr(jit, "params"):
-        tuned = jit if hasattr(jit, "configs") else tuned
-        jit = jit.fn
-    source = _Source(jit, options=dict(launch.options))
-    recorded = {argument.name: argument for argument in launch.arguments}
-    _follow_configs(source, tuned, recorded)
-    for parameter in jit.params:
-        _add_parameter(source, parameter, recorded.get(parameter.name), arch, kernels)
-    return source
-
-
-def _follow_configs(source: _Source, tuned: Any, recorded: dict[str, Argument]) -> None:
-    """An autotuner that has other configs than the recorded one is taken at its first."""
-    if tuned is None:
-        return
-    for config in tuned.configs:
-        if all(k in recorded and recorded[k].value == v for k, v in config.kwargs.items()):
-            return
-    first = tuned.configs[0]
-    source.guessed = True
-    for name, value in first.kwargs.items():
-        recorded[name] = Argument(name=name, type="constexpr", value=value)
-    source.options |= {k: v for k, v in first.all_kwargs().items() if k not in first.kwargs}
-
-
-def _add_parameter(
-    source: _Source, parameter: Any, argument: Argument | None, arch: str, kernels: dict[str, Any]
-) -> None:
-    name = parameter.name
-    if argument is None:
-        if not parameter.has_default:
-            raise _NotCompiled(
-                f"its parameter `{name}` was not recorded; the tests' own launches will tell"
-            )
-        argument = Argument(name=name, type="constexpr", value=parameter.default)
-        source.guessed = source.guessed or not parameter.is_constexpr
-    is_one = argument.value == 1 and argument.type.startswith(("i", "u")) and argument.type != "u1"
-    if parameter.is_constexpr or argument.type == "constexpr":
-        source.signature[name] = "constexpr"
-        source.constants[name] = _decoded(argument.value, kernels)
-    elif is_one and not parameter.do_not_specialize:
-        source.signature[name] = "constexpr"
-        source.constants[name] = 1
-    elif (
-        not argument.type.lstrip("*").rstrip("0123456789").isalpha() and "fp8" not in argument.type
-    ):
-        raise _NotCompiled(f"argument `{name}` of type {argument.type} cannot be rebuilt")
-    else:
-        source.signature[name] = parameter.annotation_type or argument.type
-        attributes = _attributes(parameter, argument, arch)
-        if attributes:
-            source.attributes[(parameter.num,)] = attributes
-
-
-def _attributes(parameter: Any, argument: Argument, arch: str) -> list[list[Any]]:
-    attributes: list[list[Any]] = []
-    aligned = not parameter.do_not_specialize and not parameter.do_not_specialize_on_alignment
-    if argument.divisible_by_16 and aligned:
-        attributes.append(["tt.divisibility", 16])
-    if arch.startswith("gfx") and argument.type.startswith("*") and _extent(argument):
-        attributes.append(["tt.pointer_range", 32])
-    return attributes
-
-
-def _extent(argument: Argument) -> bool:
-    """Whether the tensor surely fits AMD's 32-bit buffer offsets."""
-    if argument.shape is None or argument.strides is None:
-        return False
-    reach = sum((n - 1) * abs(s) for n, s in zip(argument.shape, argument.strides) if n)
-    return (reach + 1) * 8 <= _MAX_BUFFER_BYTES
-
-
-def _decoded(value: Any, kernels: dict[str, Any]) -> Any:
-    """Constexprs that JSON has no word for, see `record`."""
-    if not isinstance(value, str) or not value.startswith("@"):
-        return value
-    kind, _, text = value[1:].partition(":")
-    if kind == "dtype":
-        import triton.language as tl
-
-        return tl.dtype(text)
-    if kind == "jit" and text in kernels:
-        return kernels[text]
-    raise _NotCompiled(f"a constant of type {kind} cannot be rebuilt")
-
-
-def _compile(source: _Source, launch: Launch, arch: str) -> Compiled:
+def _compile(source: Source, launch: Launch, arch: str) -> Compiled:
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource

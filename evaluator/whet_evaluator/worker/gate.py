@@ -21,6 +21,13 @@ def wait(job: dict[str, Any]) -> None:
     mark_of(job)("gate")
 
 
+def wait_for(path: str, patience_s: float) -> None:
+    """Until the file is there, at the longest so many seconds."""
+    ends_at = time.monotonic() + patience_s
+    while not os.path.exists(path) and time.monotonic() < ends_at:
+        time.sleep(_POLL_S)
+
+
 def open_gate(path: str) -> bool:
     """In the worker. False where somebody put something in its place: the folder is a candidate's
     to write to, and must not lead elsewhere."""

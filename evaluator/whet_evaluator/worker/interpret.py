@@ -176,12 +176,9 @@ def _patch_dot(interpreter: Any, arch: str) -> None:
         interpreter.interpreter_builder.codegen_fns["min_dot_size"] = refused
 
 
-def _patch_interpreter(triton: Any, arch: str) -> None:
-    from triton.runtime import interpreter
-    from triton.runtime.autotuner import Autotuner
-    from triton.runtime.jit import JITFunction
-
-    real_prune, real_bench = Autotuner.prune_configs, Autotuner._bench
+def choose_first_config(autotuner: Any) -> None:
+    """An autotuner takes the first of its configurations, since no clock here could tell."""
+    real_prune, real_bench = autotuner.prune_configs, autotuner._bench
 
     @functools.wraps(real_prune)
     def first_config(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -192,8 +189,16 @@ def _patch_interpreter(triton: Any, arch: str) -> None:
         """Triton 3.6 benches even a single config: its time decides nothing."""
         return [0.0, 0.0, 0.0]
 
-    Autotuner.prune_configs = first_config
-    Autotuner._bench = untimed
+    autotuner.prune_configs = first_config
+    autotuner._bench = untimed
+
+
+def _patch_interpreter(triton: Any, arch: str) -> None:
+    from triton.runtime import interpreter
+    from triton.runtime.autotuner import Autotuner
+    from triton.runtime.jit import JITFunction
+
+    choose_first_config(Autotuner)
     interned.install(interpreter, triton.language.core)
     _let_tensors_be_numbers(interpreter)
     interpreter._patch_lang = Patching(interpreter, triton.language).patch

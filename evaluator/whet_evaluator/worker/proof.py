@@ -16,6 +16,7 @@ zeros before it and after it, to which an honest kernel may have added zeros.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections import Counter
@@ -81,11 +82,14 @@ class Proof:
 
     def __init__(self, torch: Any, unit_file: str) -> None:
         self._torch = torch
+        self._weakly = importlib.import_module("torch.multiprocessing.reductions").StorageWeakRef
         self._unit_file = os.path.realpath(unit_file)
         self._labels: dict[int, _Label] = {}
         self._written_before: frozenset[int] = frozenset()
-        """Memory that kernels wrote in the record before: in a second run on equal inputs they
-        leave in a buffer that was kept what lies there."""
+        """Memory that kernels wrote in the record before and that was kept since: in a second run
+        on equal inputs they leave there what lies there."""
+        self._written: dict[int, Any] = {}
+        """Weak references to the storages that kernels were given, by memory."""
         self._given_bytes: dict[int, int] = {}
         """By memory, the most that a kernel was given of it."""
         self._n_in: Counter[str] = Counter()
@@ -104,9 +108,10 @@ class Proof:
     def watching(self, inputs: Sequence[Any], *, again: bool = False) -> Iterator[None]:
         """Labels storages from here on. `inputs` are the call's tensors; `again` says that the
         record before was of the same call on equal values."""
-        written = [memory for memory, label in self._labels.items() if label.kernel]
+        kept = [memory for memory, storage in self._written.items() if not storage.expired()]
+        written = [memory for memory in kept if self._labels.get(memory, _Label()).kernel]
         self._written_before = frozenset(written if again else ())
-        self._labels, self._given_bytes = {}, {}
+        self._labels, self._given_bytes, self._written = {}, {}, {}
         self._numbers = frozenset()
         self._n_in.clear()
         largest = max((tensor.numel() for tensor in inputs), default=0)
@@ -202,6 +207,7 @@ class Proof:
             label = label.joined(_Label(through=own.through, sums=own.sums))
             n_bytes = tensor.numel() * tensor.element_size()
             memory = _memory(tensor)
+            self._written[memory] = self._weakly(tensor.untyped_storage())
             self._given_bytes[memory] = max(n_bytes, self._given_bytes.get(memory, 0))
         for memory, tensor in storages.items():
             known = memory in self._written_before

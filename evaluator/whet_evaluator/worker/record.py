@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from . import limits, placed, spelling
+from . import gate, limits, placed, spelling
 from .calls import CallRecorder
 from .counting import Counter
 from .launch_records import Launch
 
 MAX_LAUNCHES = 500
+COMPILING_S = 1.0
+"""A first launch waits no longer for what is being compiled beside (`job["compiled"]`)."""
 _LOW_PRECISION = {"fp8": "float8 arithmetic"}
 
 
@@ -35,11 +37,15 @@ class Recorder:
         self._interpreted = job["mode"] == "interpret"
         self._nodeid = ""
         self._tuning = 0
+        self._compiled: str | None = job.get("compiled")
         self._seen: dict[Any, dict[str, Any]] = {}
         self._kernels: dict[str, list[str]] = {}
         self._n_launches: Counter_[tuple[str, str]] = Counter_()
         self._counter = Counter() if self._detailed and self._interpreted else None
-        self.calls = CallRecorder(self._unit_file, self._launchers, lambda: self._nodeid)
+        self.calls = CallRecorder(
+            self._unit_file, self._launchers, lambda: self._nodeid,
+            describes=bool(job.get("describe_calls", True)),
+        )  # fmt: skip
 
     def install(self) -> None:
         """Hooks launches; with `job["record"]` also counts bytes and records calls."""
@@ -88,6 +94,9 @@ class Recorder:
         recorder = self
 
         def run(jit: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
+            if recorder._compiled and recorder._watches(jit):
+                gate.wait_for(recorder._compiled, COMPILING_S)
+                recorder._compiled = None
             if warmup or not recorder._watches(jit):
                 return original(jit, *args, grid=grid, warmup=warmup, **kwargs)
             with (

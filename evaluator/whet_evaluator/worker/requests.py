@@ -5,6 +5,7 @@ What is not the candidate's fault is a `WorkspaceError`, which becomes a `Failur
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Union
 
 from . import answers, records
@@ -27,6 +28,7 @@ class Work:
         self._bench = bench
         self._calls = calls
         self._stages = RequestStages(bench, on_stage)
+        self._recording = asyncio.Lock()
 
     @property
     def stage_s(self) -> dict[str, float]:
@@ -102,10 +104,11 @@ class Work:
 
     async def _calls_of(self, request: Evaluate) -> list[Any]:
         """The original's recorded calls; recorded anew where this worker has not seen them."""
-        if request.unit.path not in self._calls:
-            async with self._stages.place(request.unit, request.unit.text) as where:
-                ran = await self._original(request.nodes, request.benchmark, where)
-                self._calls[request.unit.path] = ran["calls"]
+        async with self._recording:  # several stages ask at once
+            if request.unit.path not in self._calls:
+                async with self._stages.place(request.unit, request.unit.text) as where:
+                    ran = await self._original(request.nodes, request.benchmark, where)
+                    self._calls[request.unit.path] = ran["calls"]
         return self._calls[request.unit.path]
 
     async def _original(

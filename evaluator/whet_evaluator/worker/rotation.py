@@ -16,7 +16,7 @@ from typing import Any
 from . import calls
 from .clock import Clock
 from .replay import Replay
-from .returned import tensors_in
+from .returned import parts, tensors_in
 
 MAX_DRAWINGS = 5
 ROLL = 97
@@ -48,6 +48,8 @@ class Rotation:
         self.sets: list[Any] = []
         self.buffers: list[list[Any]] = []
         """By set, then as in `drawings`: one flat view of each storage."""
+        self._pointers: list[frozenset[int]] = []
+        self._may_change = _may_change(self._like)
         self._at = 0
 
     def grow(self, n_sets: int) -> None:
@@ -56,12 +58,22 @@ class Rotation:
             inputs = duplicate(self._clock, self._like)
             self.sets.append(inputs)
             self.buffers.append(storage_bytes(self._clock, inputs))
+            self._pointers.append(frozenset(buffer.data_ptr() for buffer in self.buffers[-1]))
 
     def window(self, n_calls: int) -> list[int]:
         """The next `n_calls` sets, of which there must be as many."""
         start, n = self._at, len(self.sets)
         self._at = (start + n_calls) % n
         return [(start + i) % n for i in range(n_calls)]
+
+    def pointers(self, window: Sequence[int]) -> set[int]:
+        """Of all storages that the window's sets hold. Looked up anew only where a launcher
+        may have put other tensors into them: sets are many, and this is the clock's idle time."""
+        found = set().union(*(self._pointers[number] for number in window))
+        if self._may_change:
+            sets = [values(self.sets[number]) for number in window]
+            found |= {tensor.untyped_storage().data_ptr() for tensor in tensors_in(sets)}
+        return found
 
     def refresh(self, window: Sequence[int], drawing: int) -> None:
         """Writes values into the window's sets: the i-th gets drawing `drawing + i`."""
@@ -75,6 +87,17 @@ class Rotation:
     def drawing_of(self, position: int, drawing: int) -> int:
         """Which drawing the set at `position` of a refreshed window holds."""
         return int(drawing + position) % int(self.n_drawings)
+
+
+def _may_change(inputs: Any) -> bool:
+    """Whether a version is given a container that it can put something into, and that its next
+    call is given again. Where a set holds anything rebuilt, a version gets copies."""
+    inner = [item for _, held in parts(inputs) or () for _, item in parts(held) or ()]
+    return not _holds(inputs, calls.Rebuilt) and any(_holds(item, (list, dict)) for item in inner)
+
+
+def _holds(value: Any, kinds: Any) -> bool:
+    return isinstance(value, kinds) or any(_holds(item, kinds) for _, item in parts(value) or ())
 
 
 def values(inputs: Any) -> Any:

@@ -19,8 +19,7 @@ from .clock import Clock
 from .physics import Compulsory, compulsory
 from .plans import HOST_SPREAD, LAUNCH_BOUND, MAX_WAIT_US, QUEUE_US, Pilot, Plan
 from .replay import Replay
-from .returned import tensors_in
-from .rotation import MAX_DRAWINGS, Rotation, flat, values
+from .rotation import MAX_DRAWINGS, Rotation, flat
 from .sampled_version import Run, SampledVersion
 from .schedule import Turn
 
@@ -196,7 +195,7 @@ class Engine:
         own = version.kept
         if version.graph is None:
             own = [self._clock.empty_like(t) for t in (*self._made_like, *self._made_like)]
-        mine = {t.untyped_storage().data_ptr() for n in self._window for t in self._inputs(n)}
+        mine = self._rotation.pointers(self._window)
         for tensor in own:
             storage = tensor.untyped_storage()
             if storage.nbytes() and storage.data_ptr() not in mine:
@@ -204,9 +203,6 @@ class Engine:
         del own
         if self._flushed is not None:
             self._clock.total(self._flushed)
-
-    def _inputs(self, number: int) -> list[Any]:
-        return tensors_in(values(self._rotation.sets[number]))
 
     def _draw_position(self) -> int:
         return self._secret.randrange(len(self._window))

@@ -45,6 +45,9 @@ class Inputs:
     """`args` and `kwargs` to call the launcher with, and what they lie in."""
 
     def __init__(self, case: dict[str, Any], device: str, shift: int, pattern: int) -> None:
+        import torch
+
+        self._torch: Any = torch
         self._device = device
         self._guarded: dict[int, _Guarded] = {}
         self._views: list[tuple[dict[str, Any], Any]] = []
@@ -65,17 +68,27 @@ class Inputs:
 
     def refill(self, case: dict[str, Any]) -> None:
         """Draws the case's values into the same memory; red zones are made anew."""
-        import torch
-
-        generator = torch.Generator().manual_seed(int(case["seed"]))
+        generator = self._torch.Generator().manual_seed(int(case["seed"]))
         for number, guarded in self._guarded.items():
             kind = case["values"].get(str(number), "normal")
             guarded.fill(kind, self._storages[number], generator)
-        with torch.no_grad():
+        far_away = {number for number, kind in case["values"].items() if far.is_kind(kind)}
+        self._write_recorded(lambda described: str(described["storage"]) not in far_away)
+
+    def restore_integers(self) -> None:
+        """Writes the recorded values, and zeros into other tensors of whole numbers. For inputs
+        that were not filled."""
+        with self._torch.no_grad():
             for described, tensor in self._views:
-                kind = case["values"].get(str(described["storage"]))
-                if described.get("values") and not far.is_kind(kind):
-                    flat = torch.tensor(described["values"]).reshape(described["shape"])
+                if not tensor.dtype.is_floating_point and not described.get("values"):
+                    tensor.detach().zero_()
+        self._write_recorded(lambda _: True)
+
+    def _write_recorded(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        with self._torch.no_grad():
+            for described, tensor in self._views:
+                if described.get("values") and wanted(described):
+                    flat = self._torch.tensor(described["values"]).reshape(described["shape"])
                     _write(tensor.detach(), flat)
 
     def red_zones_intact(self) -> bool:

@@ -20,6 +20,8 @@ class Means:
     """`run(job, where, mode, trusted=...)`: one child."""
     place: Callable[[str | None], AbstractAsyncContextManager[Where]]
     """A tree with that text as the unit's; an empty one for None."""
+    keep: Callable[[Where], None]
+    """What Triton built in a tree that held the original's text, for candidates to reuse."""
     bank: Bank
     mode: Mode
     basis: str

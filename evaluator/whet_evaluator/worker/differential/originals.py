@@ -104,6 +104,7 @@ class Originals:
                 lambda case, folder: self.means.bank.keep(self.place(case), kind, folder),
                 on_end,
             )
+            self.means.keep(where)
         return faults
 
     def _runs(self, case: Case, kind: str) -> list[str]:

@@ -14,6 +14,7 @@ from collections import Counter
 from typing import Any, Union
 
 from .. import records, replay
+from ..codec import to_json
 from ..libdevice import approximations
 from ..orders import Where
 from ..protocol import DIFFERENTIAL_S, Evaluate
@@ -90,11 +91,7 @@ class Suite:
         if self._means.mode == "interpret":
             self.not_covered.extend(approximations(self._request.unit.text, self._request.text))
         blocks = cases.blocks_of(launches, launched)
-        told = literals_of(self._request.unit.text, self._text_to_read)
-        made = cases.generate(
-            calls, launches, seed=self.seed, blocks=blocks, literals=told,
-            words=cases.words_of(self._request.unit.text),
-        )  # fmt: skip
+        made = self._generated(calls, launches, launched)
         left_out = len(made) - self._means.max_cases
         if left_out > 0:
             self.not_covered.append(f"{left_out} more cases: beyond `limits.differential_cases`")
@@ -115,6 +112,18 @@ class Suite:
             return rows
         more = await self._for_more_configs(rows)
         return await self._settled([*rows, *more]) if isinstance(more, list) else more
+
+    def _generated(self, calls: list[Any], launches: list[Any], launched: list[Any]) -> list[Case]:
+        return cases.generate(
+            calls, launches, seed=self.seed, blocks=cases.blocks_of(launches, launched),
+            literals=literals_of(self._request.unit.text, self._text_to_read),
+            words=cases.words_of(self._request.unit.text),
+        )  # fmt: skip
+
+    def first_calls(self, calls: list[Any]) -> list[Any]:
+        """What a search in any case makes of them: worth compiling before it is launched."""
+        made = self._generated(calls, to_json(self._request.launches), [])
+        return [case["call"] for case in made[: self._n_must] if case["elements"] <= MAX_ELEMENTS]
 
     def _of_bearable_size(self, made: list[Case]) -> list[Case]:
         large = [case for case in made if case["elements"] > MAX_ELEMENTS]
