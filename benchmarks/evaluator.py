@@ -16,17 +16,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import datetime as dt
 import itertools
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
-from cold_processes import Benchmark, ColdCost, ColdEvaluator
+from cold_processes import Benchmark, ColdEvaluator
 from device_use import Busy, Utilisation, Watch
+from evaluator_report import Row, report
 
 from whet_agent.candidates.sweep import sweep_variants
 from whet_agent.search.policy import MAX_JUDGES
@@ -97,18 +96,6 @@ def main() -> None:
     print(options.out.read_text())
 
 
-@attrs.frozen(kw_only=True)
-class Row:
-    """Seconds of one candidate. `correct`: compiled and tested, with nothing else asked for;
-    `timing`: the stage *time*, zero without a device; `whole`: the whole cascade."""
-
-    name: str
-    correct: float
-    timing: float
-    whole: float
-    cold: ColdCost
-
-
 async def measure(
     options: argparse.Namespace,
 ) -> tuple[Facts, list[float], list[Row], Busy | None]:
@@ -130,7 +117,7 @@ async def measure(
         rows = []
         for example, candidate in turns[: options.candidates]:
             rows.append(await _both_ways(evaluator, workspace, cold, example, candidate))
-            print(rows[-1], flush=True)
+            print(rows[-1].name, rows[-1].correct, rows[-1].whole, rows[-1].cold, flush=True)
         options.out.write_text(report(facts, firsts, rows, None, options.note))
         chosen = [candidate for _, candidate in turns[: options.busy]]
         busy = await _busy(evaluator, workspace, chosen) if chosen else None
@@ -165,13 +152,14 @@ async def _both_ways(
 ) -> Row:
     alone = dataclasses.replace(workspace, limits=Limits(differential_s=0))
     await evaluator.open(alone)
-    correct, _ = await _judged(evaluator, dataclasses.replace(one, timed=False))
+    correct, correct_stages = await _judged(evaluator, dataclasses.replace(one, timed=False))
     await evaluator.open(workspace)
-    whole, stages = await _judged(evaluator, one)
+    whole, whole_stages = await _judged(evaluator, one)
     cost = await asyncio.to_thread(cold.judge, one, (example.tests,), example.benchmark)
     return Row(
-        name=example.name, correct=correct, timing=stages.get("time", 0.0), whole=whole, cold=cost
-    )
+        name=example.name, correct=correct, correct_stages=correct_stages, whole=whole,
+        whole_stages=whole_stages, cold=cost,
+    )  # fmt: skip
 
 
 async def _judged(
@@ -216,90 +204,6 @@ async def _busy(
         spans=tuple(spans),
         utilisation=sampler.mean,
     )
-
-
-# ---- the report ------------------------------------------------------------------------
-
-
-def report(facts: Facts, firsts: list[float], rows: list[Row], busy: Busy | None, note: str) -> str:
-    hardware = facts.devices[0].name if facts.devices else "no GPU (interpreter, CPU)"
-    today = dt.datetime.now(dt.UTC).date()
-    speed = "benchmark" if facts.devices else "compilation for the architecture"
-    lines = [
-        "# One candidate: a warm worker beside cold processes\n",
-        (
-            f"Measured {today} on {hardware}, torch {facts.torch}, triton {facts.triton}, Python "
-            f"{facts.python}, by `benchmarks/evaluator.py`. Seconds, median (min to max). {note}\n"
-        ),
-        (
-            f"The others: three cold processes (tests, tests again, {speed}), one Triton cache for "
-            "the three. Ours: children of a warm worker; generated cases, and timing in rounds "
-            "beside the original, have no counterpart there.\n"
-        ),
-    ]
-    if firsts:
-        lines.append(
-            f"Before that, one candidate of each example, which also runs the original on the "
-            f"generated cases: {_spread(firsts)} s.\n"
-        )
-    return "\n".join([*lines, *_side_by_side(rows, speed), *(_busy_lines(busy) if busy else ())])
-
-
-def _side_by_side(rows: list[Row], speed: str) -> list[str]:
-    if not rows:
-        return []
-    names = ", ".join(dict.fromkeys(row.name for row in rows))
-    return [
-        f"{len(rows)} candidates ({names}), one at a time, both ways in turn:\n",
-        "| | seconds |",
-        "|---|---|",
-        f"| ours, compiled and tested | {_spread([r.correct for r in rows])} |",
-        f"| ours, whole cascade | {_spread([r.whole for r in rows])} |",
-        f"| cold, call accuracy | {_spread([r.cold.call for r in rows])} |",
-        f"| cold, execution accuracy | {_spread([r.cold.execution for r in rows])} |",
-        f"| cold, {speed} | {_spread([r.cold.speed for r in rows])} |",
-        f"| cold, all three | {_spread([r.cold.total for r in rows])} |",
-        "",
-        "| cold over ours, candidate by candidate | ratio |",
-        "|---|---|",
-        f"| tests (theirs twice) | {_ratios(rows, _cold_correct, lambda r: r.correct)} |",
-        f"| tests and {speed}, without generated cases | {_ratios(rows, _cold_total, _alike)} |",
-        f"| end to end, all that ours does | {_ratios(rows, _cold_total, lambda r: r.whole)} |",
-        "",
-    ]
-
-
-def _busy_lines(busy: Busy) -> list[str]:
-    said = (
-        f"{busy.n_candidates} candidates through the whole cascade, {MAX_JUDGES} in flight: "
-        f"{busy.wall:.1f} s, {busy.wall / busy.n_candidates:.1f} s each. At least one candidate's "
-        f"tests, generated cases or timing ran during {busy.share:.0%} of it."
-    )
-    if busy.utilisation is not None:
-        said += f" nvidia-smi reported a mean utilisation of {busy.utilisation:.0%} meanwhile."
-    return [said, ""]
-
-
-def _cold_total(row: Row) -> float:
-    return row.cold.total
-
-
-def _alike(row: Row) -> float:
-    """Ours for what the three cold processes do; it holds compilation in any case."""
-    return row.correct + row.timing
-
-
-def _cold_correct(row: Row) -> float:
-    return row.cold.call + row.cold.execution
-
-
-def _ratios(rows: list[Row], cold: Callable[[Row], float], ours: Callable[[Row], float]) -> str:
-    values = [cold(row) / ours(row) for row in rows]
-    return f"{statistics.median(values):.1f}x ({min(values):.1f} to {max(values):.1f})"
-
-
-def _spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def main() -> None:
 
     def on_judged(one: BugFound | RewriteJudged) -> None:
         judged.append(one)
-        print(f"{time.monotonic() - began:5.0f} s", _line(one), f"[{one.detail}]", flush=True)
+        print(f"{time.monotonic() - began:5.0f} s", line(one), f"[{one.detail}]", flush=True)
 
     facts = asyncio.run(
         judge_all(
@@ -66,7 +66,7 @@ def main() -> None:
     print(summary(judged))
 
 
-def _line(one: BugFound | RewriteJudged) -> str:
+def line(one: BugFound | RewriteJudged) -> str:
     if isinstance(one, RewriteJudged):
         return f"{one.rewrite.name}: {f'REJECTED {one.rejected} in the {one.stage}' if one.rejected else 'accepted'}"
     listed = f"listed: {one.as_change}" if one.as_change else "NOT FOUND"

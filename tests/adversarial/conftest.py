@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for table in terminalreporter.config.stash.get(TABLES, []):
         terminalreporter.write_line("")
         terminalreporter.write_line(table)
+
+
+@pytest.fixture(scope="session")
+def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Shows a line at once, since some of these tests take half an hour."""
+    terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    assert terminal is not None
+    return lambda line: terminal.write_line(line, flush=True)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ sys.path[:0] = [str(HERE), *(str(HERE.parents[1] / part) for part in ("agent", "
 
 from cheats import CHEATS
 from controls import CONTROLS
-from judging import Judge, Row, large_project, markdown, summary
+from judging import Judge, Row, large_project, line, markdown, summary
 
 
 async def main() -> int:
@@ -54,9 +54,7 @@ async def main() -> int:
 
 
 def _say(row: Row) -> None:
-    held = "ok" if row.held else "NO"
-    print(f"{held:3} {row.seconds:5.1f} s  {row.trick} | {row.name} | {row.verdict}: {row.reason}")
-    sys.stdout.flush()
+    print(line(row), flush=True)
 
 
 if __name__ == "__main__":

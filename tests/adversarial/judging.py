@@ -186,6 +186,12 @@ def _correct(verdict: records.Correct) -> str:
     )
 
 
+def line(row: Row) -> str:
+    """For whoever watches."""
+    held = "ok" if row.held else "NO"
+    return f"{held:3} {row.seconds:5.1f} s  {row.trick} | {row.name} | {row.verdict}: {row.reason}"
+
+
 def markdown(rows: Sequence[Row]) -> str:
     """The table, a line a candidate; the screen's word where it has one."""
     lines = ["| trick | variant | held | verdict | reason | caught in | screen |", "|" + "---|" * 7]

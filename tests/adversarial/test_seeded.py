@@ -15,7 +15,7 @@ sys.path[:0] = [str(HERE / "seeded"), str(HERE / "honest"), str(HERE.parents[1] 
 from bugs import BUGS
 from patch_judging import BugFound, RewriteJudged, differences_by_torch, judge_all
 from rewrites import REWRITES
-from seeded import report
+from seeded import line, report
 
 pytestmark = pytest.mark.adversarial
 
@@ -40,11 +40,16 @@ def test_enough_of_each():
     assert len(set(names)) == len(names)
 
 
-async def test_every_bug_is_found_and_every_rewrite_accepted(tables):
+async def test_every_bug_is_found_and_every_rewrite_accepted(tables, say):
     judged: list[BugFound | RewriteJudged] = []
+
+    def on_judged(one: BugFound | RewriteJudged) -> None:
+        judged.append(one)
+        say(line(one))
+
     facts = await judge_all(
         [*BUGS, *REWRITES], n_workers=2, python=sys.executable, differential_s=20.0,
-        on_judged=judged.append,
+        on_judged=on_judged,
     )  # fmt: skip
     tables.append(report(judged, facts))
     bugs = [one for one in judged if isinstance(one, BugFound)]

@@ -7,6 +7,7 @@ does the same with one. `make adversarial` runs it and prints the table.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cheats import CHEATS
 from controls import CONTROLS
 from corpus import Cheat, Control
-from judging import Judge, Row, markdown, summary
+from judging import Judge, Row, line, markdown, summary
 
 pytestmark = [pytest.mark.adversarial, pytest.mark.asyncio(loop_scope="module")]
 
@@ -37,7 +38,9 @@ _CATALOGUE = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rows(request: pytest.FixtureRequest, tables: list[str]) -> dict[str, Row]:
+async def rows(
+    request: pytest.FixtureRequest, tables: list[str], say: Callable[[str], None]
+) -> dict[str, Row]:
     """What every chosen test of this module needs, judged two at a time by one worker."""
     wanted: list[Cheat | Control] = [
         item.callspec.params["one"]
@@ -45,7 +48,7 @@ async def rows(request: pytest.FixtureRequest, tables: list[str]) -> dict[str, R
         if item.path == Path(__file__) and hasattr(item, "callspec")
     ]
     async with Judge.start(sys.executable) as judge:
-        made = await judge.rows(wanted, at_once=2)
+        made = await judge.rows(wanted, at_once=2, on_row=lambda row: say(line(row)))
     tables += [markdown(made), summary(made)]
     return {f"{row.trick}: {row.name}": row for row in made}
 

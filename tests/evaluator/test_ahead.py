@@ -27,7 +27,8 @@ class Bench:
         self.lanes = Lanes({"cpu": 1, "gpu": gpu, "gpu_timing": 1}, str(folder / "locks"))
         self.where: Any = SimpleNamespace(scratch=SimpleNamespace(output=str(folder)))
         self.seen: list[str] = []
-        self.dies_early = self.is_slow = False
+        self.dies_early = self.is_slow = self.leaves_slowly = self.wedged = False
+        self.leaving: set[asyncio.Task[None]] = set()
 
     async def zygote_for(self, mode: str, *, fresh: bool) -> None:
         return None
@@ -36,7 +37,7 @@ class Bench:
         return self.lanes.hold(lane, None, lambda text: None)
 
     async def start(self, job: Any, *_: Any) -> Any:
-        *_, on_progress = _
+        *_, on_progress, on_answer = _
         try:
             self.seen.append("started")
             if self.dies_early:
@@ -46,6 +47,10 @@ class Bench:
                 await asyncio.sleep(0.005)
             self.seen.append("began")
             await asyncio.sleep(60 if self.is_slow else 0)
+            if self.leaves_slowly:
+                if on_answer is not None:
+                    on_answer(Answered({"ahead": True}, {}))
+                await asyncio.sleep(0.2)
             return Answered({"ahead": True}, {})
         finally:
             self.seen.append("gone")
@@ -55,9 +60,9 @@ class Bench:
             self.seen.append("run as any stage")
             return Answered({"ahead": False}, {}), 0.0
 
-    def time(self, wanted: asyncio.Event) -> asyncio.Task[Any]:
+    def time(self, wanted: asyncio.Event, *, fresh: bool = False) -> asyncio.Task[Any]:
         running = ahead.run(
-            self, JOB, self.where, fresh=False, wanted=wanted,  # type: ignore[arg-type]
+            self, JOB, self.where, fresh=fresh, wanted=wanted,  # type: ignore[arg-type]
             on_progress=lambda *_: None,
         )  # fmt: skip
         return asyncio.ensure_future(running)
@@ -128,6 +133,24 @@ async def test_behind_the_gate_a_stage_has_its_own_limit(tmp_path, wanted):
     assert end == OutOfTime(0.1)
     assert seconds >= 0.1
     assert bench.seen == ["started", "began", "gone"]
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["in a search", "in a confirmation"])
+async def test_an_answer_counts_before_its_process_is_gone_in_a_search_alone(
+    tmp_path, wanted, fresh
+):
+    bench = Bench(tmp_path)
+    bench.leaves_slowly = True
+    timing = bench.time(wanted, fresh=fresh)
+    await asyncio.sleep(0.05)
+    wanted.set()
+    end, _ = await timing
+    assert end.answer == {"ahead": True}
+    assert ("gone" in bench.seen) is fresh
+    async with bench.held("gpu", "device", None):  # the device's next user
+        assert bench.seen == ["started", "began", "gone"]
+    await asyncio.sleep(0)
+    assert not bench.leaving
 
 
 @pytest.mark.parametrize("is_wanted", [False, True])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
-from whet_evaluator.worker.surroundings import amd_facts, nvidia_facts
+from whet_evaluator.worker.surroundings import Described, amd_facts, nvidia_facts
 from whet_evaluator.worker.vitals import Reading, Vitals, reader
 
 QUIET = Reading(sm_mhz=1980, memory_mhz=3201, slowdowns=0, processes=frozenset({11}))
@@ -64,3 +67,35 @@ def test_amds_answer_is_kept_by_its_own_names() -> None:
         "sclk clock speed:": "(132Mhz)",
     }
     assert amd_facts("no rocm-smi here") == amd_facts("[1]") == {}
+
+
+@pytest.mark.parametrize(
+    ("tool", "found"),
+    [
+        ("sleep 0.5; touch ended; echo '580.1, 1980 MHz, 3201 MHz, 1980 MHz, 31, 80 W, Disabled, Default, On'", {"clocks.sm": "1980 MHz"}),
+        ("echo 580.1; exit 9", {"clocks": "unreadable"}),
+        (None, {"clocks": "unreadable"}),
+    ],
+    ids=["answers", "fails", "is missing"],
+)  # fmt: skip
+def test_the_vendors_tool_is_waited_for_only_when_its_answer_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str | None, found: dict[str, str]
+) -> None:
+    if tool is not None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{tool}\n")
+        (tmp_path / "nvidia-smi").chmod(0o700)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin" if tool else str(tmp_path))
+    device = SimpleNamespace(name="H200", multi_processor_count=132, total_memory=1 << 37)
+    torch = SimpleNamespace(
+        version=SimpleNamespace(cuda="13.0", hip=None),
+        cuda=SimpleNamespace(
+            get_device_properties=lambda _: device, get_device_capability=lambda _: (9, 0)
+        ),
+        __version__="2.11",
+    )
+    described = Described(torch)
+    assert not (tmp_path / "ended").exists()
+    facts = described.facts()
+    assert (tmp_path / "ended").exists() == (found != {"clocks": "unreadable"})
+    assert facts.items() >= {"device": "H200", "arch": "sm_90", **found}.items()

@@ -22,7 +22,7 @@ from .lanes import Lane, Lanes
 from .orders import Stand, Where
 from .protocol import Limits, Open
 from .records import Device, Facts, Mode
-from .runner import OnProgress, run_stage
+from .runner import OnAnswer, OnProgress, run_stage
 from .shield import Shield
 from .spawn import Zygote
 from .stage_ends import Answered, StageEnd
@@ -60,6 +60,8 @@ class Bench:
         self._zygotes = Zygotes(home, package_root, self._preloading, self._probe)
         self._glue = Kept(os.path.join(home, "glue"), GLUE)
         self._kernels: dict[str, Kept] = {}
+        self.leaving: set[asyncio.Task[None]] = set()
+        """Children that have answered and are not gone yet (`ahead`)."""
         self._n_orders = 0
         self._learned: tuple[Any, ...] | None = None
         self._wanted_device = "auto"
@@ -175,12 +177,14 @@ class Bench:
 
     async def start(
         self, job: Mapping[str, Any], where: Where, mode: Mode, zygote: Zygote | None,
-        deadline_s: float, on_progress: OnProgress,
+        deadline_s: float, on_progress: OnProgress, on_answer: OnAnswer | None = None,
     ) -> StageEnd:  # fmt: skip
         """Runs one job, whoever may run now."""
         device = self.device if mode == "device" else None
         order = self._order(job, where, mode, device, deadline_s)
-        return await self._carry_out(order, zygote, on_progress, interpret=mode == "interpret")
+        return await self._carry_out(
+            order, zygote, on_progress, interpret=mode == "interpret", on_answer=on_answer
+        )
 
     def stop_zygotes(self) -> None:
         self._zygotes.stop()
@@ -189,12 +193,12 @@ class Bench:
 
     async def _carry_out(
         self, order: dict[str, Any], zygote: Zygote | None, on_progress: OnProgress, *,
-        interpret: bool,
+        interpret: bool, on_answer: OnAnswer | None = None,
     ) -> StageEnd:  # fmt: skip
         env = self._stand().process_env(interpret=interpret)
         usable = zygote if zygote is not None and zygote.usable else None
         wrap = self._shield.wrap
-        return await run_stage(order, usable, env, self._package_root, on_progress, wrap)
+        return await run_stage(order, usable, env, self._package_root, on_progress, wrap, on_answer)
 
     def _order(
         self, job: Mapping[str, Any], where: Where, mode: Mode, device: Device | None,

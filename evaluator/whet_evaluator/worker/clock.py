@@ -26,6 +26,8 @@ _CALIBRATION_CYCLES = 400_000
 _LEAST_US_PER_CALIBRATION = 20.0
 """No device does that many cycles sooner; what does is no device but a stand-in."""
 _FILLER_BYTES = 64 << 20
+IDLE_S = 0.2
+"""Taken for too short a time for a device to lower its clocks."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Clock:
         self._save, self._load = torch.save, torch.load
         self._bound = _Bound(torch)
         self._us_per_cycle = 0.0
+        self._read_at = float("-inf")
         self._filler: Any = None
         self._side: Any = None
         self._pool: Any = None
@@ -95,7 +98,8 @@ class Clock:
         self._wait_event(end)
         ended = self._now()
         self.synchronize()
-        after_us = (self._now() - ended) * 1e6
+        self._read_at = self._now()
+        after_us = (self._read_at - ended) * 1e6
         return Reading(float(self._elapsed(start, end)) * 1e3, bool(late), after_us)
 
     def host_us(self, calls: Callable[[], None]) -> float:
@@ -119,8 +123,11 @@ class Clock:
         """Seconds of the host's clock."""
         return self._now()
 
-    def busy(self, seconds: float, calls: Callable[[], None]) -> None:
-        """Repeats `calls` for so long: an idle device clocks down."""
+    def warm_up(self, seconds: float, calls: Callable[[], None]) -> None:
+        """Repeats `calls` for so long, unless a reading was taken just now: an idle device clocks
+        down."""
+        if self._now() - self._read_at < IDLE_S:
+            return
         end = self._now() + seconds
         while self._now() < end:
             calls()

@@ -100,12 +100,19 @@ def rebuilt(  # noqa: PLR0911 - a table of types
     return _library_value(kind, content, tensor, device)
 
 
+_LEAVES = frozenset((int, float, bool, str, type(None)))
+
+
 def bound_to(
     module: types.ModuleType | None, args: list[Any], kwargs: dict[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
     """Rebuilt arguments for one version: objects become instances of `module`'s classes."""
 
     def bound(value: Any) -> Any:
+        # Most of what there is, told at once: it is part of a call's own time on the host.
+        return value if type(value) in _LEAVES else made(value)
+
+    def made(value: Any) -> Any:
         if isinstance(value, Rebuilt):
             if module is None:
                 raise UnreplayableError(f"an object of class {value.qualname}")

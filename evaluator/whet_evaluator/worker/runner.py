@@ -27,6 +27,7 @@ _MAX_ANSWER = 256 << 20
 _READS_AT_ONCE = 64
 _TAIL_BYTES = 4000
 OnProgress = Callable[[str, int, int], None]
+OnAnswer = Callable[[Answered], None]
 
 
 async def run_stage(
@@ -36,10 +37,11 @@ async def run_stage(
     package_root: str,
     on_progress: OnProgress,
     wrap: Wrap = NO_WRAP,
+    on_answer: OnAnswer | None = None,
 ) -> StageEnd:
     """Runs `order` (see `supervise.guard` and `stage.run_child`) in a child of `zygote`, or in
     a fresh process, wrapped like it, where that is None. Cancelling ends the child and waits
-    until it is gone.
+    until it is gone. `on_answer` hears the answer before that.
     """
     token, lesser_token = secrets.token_hex(16), secrets.token_hex(16)
     asked_at = time.monotonic()
@@ -59,7 +61,7 @@ async def run_stage(
                     launch, package_root, order["log_dir"], fresh_env, wrap
                 )
             files.close_theirs()
-            talk = _Talk(files, token, lesser_token, on_progress)
+            talk = _Talk(files, token, lesser_token, on_progress, on_answer)
             end = await talk.wait(float(order["deadline_s"]))
         if forked and chosen is not None and talk.imported_late:
             chosen.import_late()
@@ -113,13 +115,15 @@ class _Talk:
     """Reads a stage's two channels until its guardian is gone."""
 
     def __init__(
-        self, files: _StageFiles, token: str, lesser_token: str, on_progress: OnProgress
-    ) -> None:
+        self, files: _StageFiles, token: str, lesser_token: str, on_progress: OnProgress,
+        on_answer: OnAnswer | None,
+    ) -> None:  # fmt: skip
         self._files = files
         self._token = token
         self._lesser_token = lesser_token
         self._caught: Caught | None = None
         self._on_progress = on_progress
+        self._on_answer = on_answer
         self._answer: dict[str, Any] | None = None
         self._answered_at = 0.0
         self._pending = bytearray()
@@ -205,6 +209,9 @@ class _Talk:
         elif token == self._token and self._answer is None:
             self._answer = message
             self._answered_at = time.monotonic()
+            answered = self._answered()
+            if self._on_answer and isinstance(answered, Answered) and self._caught is None:
+                self._on_answer(answered)
         # Anything else was written by somebody who guessed the descriptor.
 
     def _take_lesser(self, message: dict[str, Any]) -> None:

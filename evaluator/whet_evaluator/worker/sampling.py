@@ -68,7 +68,7 @@ class Engine:
         self._clock.synchronize()
         if self._clock.is_asynchronous:
             first = next(iter(self._versions.values()))
-            self._clock.busy(WARM_UP_S, lambda: self._once(first))
+            self._clock.warm_up(WARM_UP_S, lambda: self._once(first))
 
     def _once(self, version: SampledVersion) -> None:
         self._rotation.refresh([0], 0)

@@ -6,6 +6,7 @@ part for AMD has never run on AMD hardware.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -25,12 +26,24 @@ _AMD = (
 _PATIENCE_S = 20.0
 
 
-def describe(torch: Any) -> dict[str, str]:
-    """Of the first visible device, and of the software that drives it."""
+class Described:
+    """Of the first visible device, and of the software that drives it, as it is when this is made.
+    The vendor's tool takes its time to say so: `facts` waits for it."""
+
+    def __init__(self, torch: Any) -> None:
+        self._torch = torch
+        self._asked = _Asked(_question(torch))
+
+    def facts(self) -> dict[str, str]:
+        now = _clocks(self._torch, self._asked)
+        return {**_description(self._torch), **(now or {"clocks": "unreadable"})}
+
+
+def _description(torch: Any) -> dict[str, str]:
     import triton
 
     properties = torch.cuda.get_device_properties(0)
-    found = {
+    return {
         "device": str(properties.name),
         "arch": device_arch(torch),
         "units": str(properties.multi_processor_count),
@@ -43,17 +56,24 @@ def describe(torch: Any) -> dict[str, str]:
         "TRITON_DEFAULT_FP_FUSION": os.environ.get("TRITON_DEFAULT_FP_FUSION", "unset"),
         "host": platform.node(),
     }
-    return {**found, **(clocks(torch) or {"clocks": "unreadable"})}
 
 
 def clocks(torch: Any) -> dict[str, str]:
     """Driver, clocks, temperature, power and partition as they are now; empty where the
     vendor's tool is missing or does not answer."""
+    return _clocks(torch, _Asked(_question(torch)))
+
+
+def _clocks(torch: Any, asked: _Asked) -> dict[str, str]:
+    return amd_facts(asked.answer()) if torch.version.hip else nvidia_facts(asked.answer())
+
+
+def _question(torch: Any) -> list[str]:
     if torch.version.hip:
-        return amd_facts(_answer(["rocm-smi", *_AMD, "--json"]))
+        return ["rocm-smi", *_AMD, "--json"]
     argv = ["nvidia-smi", f"--query-gpu={_NVIDIA}", "--format=csv,noheader"]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
-    return nvidia_facts(_answer(argv + (["-i", visible] if visible else [])))
+    return argv + (["-i", visible] if visible else [])
 
 
 def device_arch(torch: Any) -> str:
@@ -98,9 +118,24 @@ def amd_facts(answer: str) -> dict[str, str]:
     return {str(name): str(value) for part in parts for name, value in part.items()}
 
 
-def _answer(argv: list[str]) -> str:
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=_PATIENCE_S)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout
+class _Asked:
+    """A tool under way."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        with contextlib.suppress(OSError):
+            self._process = subprocess.Popen(
+                argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+
+    def answer(self) -> str:
+        """What it said, nothing where it failed or takes too long."""
+        if self._process is None:
+            return ""
+        try:
+            said, _ = self._process.communicate(timeout=_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return ""
+        return said if self._process.returncode == 0 else ""

@@ -48,6 +48,7 @@ class _Stage:
         self._clock = clock
         self._began = clock.now()
         self._vitals = vitals.Vitals(lambda: None)
+        self._described: surroundings.Described | None = None
         self._environment: dict[str, str] = {}
         self._timed: list[Case] = []
         self._differs: list[str] = []
@@ -82,11 +83,12 @@ class _Stage:
             self._began = self._clock.now()
             self._clock.open()  # what it calibrates may have been disturbed
         self._vitals = vitals.Vitals(vitals.reader(surroundings.uuid(self._torch)))
-        self._environment = surroundings.describe(self._torch)
+        self._described = surroundings.Described(self._torch)
         for number, case in enumerate(found.replays):
             self._time(case, number, len(found.replays), versions)
             if self._cheated is not None:
                 break
+        self._note_environment()
         mark("samples")
         return self._answer()
 
@@ -111,6 +113,7 @@ class _Stage:
         """Times one of `n_cases`; what goes wrong is noted, not raised."""
 
         def on_round(done: int, total: int) -> None:
+            self._note_environment()  # whose tool must have ended before the clock counts
             self._job["progress"](case.name, done, total)
 
         n_rounds, n_pairs = int(self._job["rounds"]), int(self._job["pairs"])
@@ -128,6 +131,10 @@ class _Stage:
             reason = importing.trimmed_trace(error, self._job["unit_file"]).splitlines()[-1]
             self._not_timed.append(f"{case.name}: {reason}")
         self._torch.cuda.empty_cache()
+
+    def _note_environment(self) -> None:
+        if self._described is not None:
+            self._environment, self._described = self._described.facts(), None
 
     def _order(
         self, number: int, *, n_rounds: int, n_pairs: int, n_left: int,
