@@ -84,9 +84,11 @@ def test_it_is_found_under_the_keys_of_tritons_own_launcher(
         "evaluator.launching:run", softmax.text, "compile",
         env={"PYTHONPATH": str(EXAMPLES.parent / "tests")},
         launches=recorded["launches"], calls=recorded["calls"],
+        also=[as_bfloat16(recorded["calls"][0])], compiled="/nowhere/compiled",
     )  # fmt: skip
     assert keys["compiled"] == keys["launcher"]
     assert len(keys["compiled"]) > 1
+    assert keys["also"] == 1
 
 
 @pytest.fixture(scope="module")
@@ -102,16 +104,20 @@ def recorded(softmax: Project) -> dict[str, Any]:
 def test_what_others_will_launch_is_compiled_for_the_cache_alone(
     softmax: Project, recorded: dict[str, Any], tmp_path: Path
 ) -> None:
-    folded = json.loads(json.dumps(recorded["calls"][0]).replace('"float32"', '"bfloat16"'))
     told = softmax.run(
         "compile:run", softmax.text, "compile", launches=recorded["launches"],
-        calls=recorded["calls"], also=[folded], compiled=str(tmp_path / "compiled"),
+        calls=recorded["calls"], also=[as_bfloat16(recorded["calls"][0])], compiled=str(tmp_path / "compiled"),
     )  # fmt: skip
     assert specialisations(launches(told)) == specialisations(launches(recorded))
     assert (tmp_path / "compiled").exists()
     sources = [file.read_text() for file in softmax.latest.rglob("softmax_kernel.ttir")]
     assert len(sources) == len(told["compiled"]) + 1
     assert sum("ptr<bf16>" in source for source in sources) == 1
+
+
+def as_bfloat16(call: dict[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = json.loads(json.dumps(call).replace('"float32"', '"bfloat16"'))
+    return changed
 
 
 @pytest.mark.parametrize(
