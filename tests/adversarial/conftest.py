@@ -24,8 +24,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
     """Shows a line at once, since some of these tests take half an hour."""
     terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    capturing = pytestconfig.pluginmanager.get_plugin("capturemanager")
     assert terminal is not None
-    return lambda line: terminal.write_line(line, flush=True)
+    assert capturing is not None
+
+    def say(line: str) -> None:
+        with capturing.global_and_fixture_disabled():
+            terminal.write_line(line, flush=True)
+
+    return say
 
 
 @pytest.fixture(scope="session")

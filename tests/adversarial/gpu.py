@@ -29,6 +29,7 @@ async def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--part", choices=("clock", "outputs"), default="clock")
     parser.add_argument("--seconds", type=float, default=480.0)
+    parser.add_argument("--python", default=sys.executable, help="one with torch and triton")
     parser.add_argument("--differential", type=float, default=1.5, help="seconds a candidate")
     parser.add_argument("--only", default="", help="names that hold one of these, joined by |")
     options = parser.parse_args()
@@ -42,7 +43,7 @@ async def main() -> int:
         large = large_project(Path(folder))
         project = {"project": large, "timed": True} if options.part == "clock" else {}
         async with Judge.start(
-            sys.executable, differential_s=options.differential, **project
+            options.python, differential_s=options.differential, **project
         ) as judge:
             rows = await judge.rows(wanted, at_once=2, until=until, on_row=_say)
     left_out = len(wanted) - len(rows)

@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
-# All that needs a clock, in four parts of under ten minutes each, so that a device held for a
+# All that needs a clock, in five parts of under ten minutes each, so that a device held for a
 # quarter of an hour is enough for any. Tables and logs go to OUT; a part goes on after a failure and ends
 # with the number of commands that failed.
 #
-#     tests/gpu/all.sh OUT first|second|third|fourth [PYTHON]
+#     tests/gpu/all.sh OUT first|second|third|fourth|fifth [PYTHON [WHET_PYTHON]]
 #
-# OUT and PYTHON, which has torch, triton and Whet's own dependencies, are taken from the
-# project's root.
+# PYTHON has torch, triton and pytest, WHET_PYTHON what Whet itself needs: where they are one, its
+# pytest plugins burden every test. All are taken from the project's root.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 out=$(realpath -m "${1:?where the tables go}")
-part=${2:?first, second, third or fourth}
+part=${2:?first, second, third, fourth or fifth}
 python=$(command -v "${3:-python3}")
 case $python in /*) ;; *) python=$PWD/$python ;; esac
-export PYTHONPATH="$PWD/server:$PWD/agent:$PWD/evaluator${PYTHONPATH:+:$PYTHONPATH}"
+own=$(command -v "${4:-$python}")
+case $own in /*) ;; *) own=$PWD/$own ;; esac
+if ! "$own" -c "import whet_server" 2>/dev/null; then
+  export PYTHONPATH="$PWD/server:$PWD/agent:$PWD/evaluator${PYTHONPATH:+:$PYTHONPATH}"
+fi
+export WHET_PYTHON="$python"
 mkdir -p "$out"
 whet="$out/whet"
-printf '#!/bin/sh\nexec "%s" -m whet_server "$@"\n' "$python" >"$whet"
+printf '#!/bin/sh\nexec "%s" -m whet_server "$@"\n' "$own" >"$whet"
 chmod +x "$whet"
 n_failed=0
 
@@ -31,22 +36,27 @@ try() { # try SECONDS NAME COMMAND...
 
 case $part in
   first)
-    try 150 turnaround "$python" benchmarks/turnaround.py --candidates 8 --out "$out/turnaround_h200.md"
-    try 100 isolation "$python" tests/gpu/try_isolation.py --out "$out/isolation_h200.md"
-    try 240 evidence "$python" tests/gpu/try_evidence.py --whet "$whet" --out "$out/evidence_h200.md"
+    try 150 turnaround "$own" benchmarks/turnaround.py --python "$python" --candidates 8 \
+      --out "$out/turnaround_h200.md"
+    try 100 isolation "$own" tests/gpu/try_isolation.py --python "$python" --out "$out/isolation_h200.md"
+    try 240 evidence "$own" tests/gpu/try_evidence.py --whet "$whet" --out "$out/evidence_h200.md"
     ;;
   second)
-    try 580 aa "$python" benchmarks/aa.py --seconds 530 --out "$out/aa_h200.md" --raw "$out/aa_samples.jsonl"
+    try 580 aa env PYTHONPATH="$PWD/evaluator" "$python" benchmarks/aa.py --seconds 530 --out "$out/aa_h200.md" --raw "$out/aa_samples.jsonl"
     ;;
   third)
-    try 580 seeded "$python" benchmarks/seeded.py --device --no-tests --workers 4 --differential-s 8 \
+    try 580 seeded "$own" benchmarks/seeded.py --python "$python" --device --no-tests --workers 4 --differential-s 8 \
       --seconds 560 --out "$out/seeded_bugs_h200.md"
     ;;
   fourth)
-    try 160 evaluator "$python" benchmarks/evaluator.py --candidates 4 --busy 20 --out "$out/evaluator_h200.md"
+    try 260 evaluator "$own" benchmarks/evaluator.py --python "$python" --candidates 8 --busy 20 \
+      --out "$out/evaluator_h200.md"
     try 180 stumbles env -C examples "$whet" optimize --trust --json \
       kernels/softmax.py::softmax_kernel --replay recorded/softmax_stumbles
-    try 230 clock "$python" tests/adversarial/gpu.py --part clock --seconds 210 --out "$out/tricks_clock_h200.md"
+    ;;
+  fifth)
+    try 230 clock "$own" tests/adversarial/gpu.py --python "$python" --part clock --seconds 210 \
+      --out "$out/tricks_clock_h200.md"
     ;;
   *) echo "no part is called $part" >&2; exit 2 ;;
 esac

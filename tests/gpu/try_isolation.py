@@ -143,17 +143,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--bwrap", type=Path, help="a bubblewrap that is not on the PATH")
+    parser.add_argument("--python", default=sys.executable, help="one with torch and triton")
     parser.add_argument("--stage-s", type=float, default=20.0)
     options = parser.parse_args()
     if options.bwrap is not None:
         os.environ["PATH"] = f"{options.bwrap.resolve().parent}:{os.environ['PATH']}"
-    text, fine = asyncio.run(report(options.stage_s))
+    text, fine = asyncio.run(report(options.python, options.stage_s))
     options.out.write_text(text)
     print(text)
     sys.exit(0 if fine else 1)
 
 
-async def report(stage_s: float) -> tuple[str, bool]:
+async def report(python: str, stage_s: float) -> tuple[str, bool]:
     """The table, and whether all went as it should."""
     limits = Limits(
         stage_s=stage_s, differential_s=0, disk_bytes=1 << 30, processes=256,
@@ -163,7 +164,7 @@ async def report(stage_s: float) -> tuple[str, bool]:
         root = Path(folder)
         (root / "unit.py").write_text(MATMUL)
         (root / "test_unit.py").write_text(TEST)
-        async with WorkerEvaluator(Target(python=sys.executable)) as worker:
+        async with WorkerEvaluator(Target(python=python)) as worker:
             began = time.monotonic()
             facts = await worker.open(Workspace(root=root, limits=limits))
             opened_s = time.monotonic() - began
