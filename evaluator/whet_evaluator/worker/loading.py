@@ -38,8 +38,7 @@ class Loading:
             loaded = await self._compiled(recorded, more)
         finally:
             gate.open_gate(self._done)
-        broken = loaded.get("broken")
-        if broken and broken.get("kernel") is not None:
+        if loaded.get("broken") and not _is_decisive(loaded, recorded):
             await self.exactly(recorded)
             return None
         return _unbroken(loaded)
@@ -65,6 +64,12 @@ class Loading:
         if isinstance(end, Raised):
             raise Rejected(records.Broken(trace=end.trace))
         return answers.answer("load", end)
+
+
+def _is_decisive(broken: dict[str, Any], recorded: tuple[Launch, ...]) -> bool:
+    """Whether it does not even import, or what is broken is what the original launched."""
+    foretold = answers.specialisations(answers.launches(broken))
+    return broken["broken"].get("kernel") is None or foretold == answers.specialisations(recorded)
 
 
 def _unbroken(loaded: dict[str, Any]) -> dict[str, Any]:
