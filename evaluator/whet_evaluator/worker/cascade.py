@@ -125,7 +125,8 @@ class Cascade:
         recorded = self._request.launches
         calls = await self._calls() if recorded else []
         also = self._suite.first_calls(calls) if self._suite and self._loading.waiting else []
-        return await self._loading.ahead(recorded, calls, also)
+        tested = [call for call in calls if call["nodeid"] in self._request.nodes]
+        return await self._loading.ahead(recorded, tested, also)
 
     async def _tests_or_broken(self) -> dict[str, Any]:
         """A candidate that does not compile is broken, whatever its tests make of that."""

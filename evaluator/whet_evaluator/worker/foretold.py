@@ -30,8 +30,7 @@ from .record import Recorder
 from .returned import tensors_in
 
 _PATIENCE_S = 5.0
-
-
+"""Long for what takes a tenth of a second; a launcher may hang, or a host be busy."""
 _ALSO = "also"
 """Where a test is named that a launch belongs to: none does but one of `job["also"]`."""
 
