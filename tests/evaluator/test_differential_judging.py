@@ -336,6 +336,7 @@ def test_small_elements_must_not_become_zero(tmp_path):
     cleared = torch.where(true < 1e-7, torch.zeros(()), true)
     row = judged(tmp_path, both(true), both(cleared), {"float64": ran(true.double())})
     assert "small elements became zero" in row["sentence"]
+    assert row["hard"], "small beside the others is no excuse, not even to the last bit of them"
     assert judged(tmp_path, both(true), both(true * (1 + 2.0**-22)))["sentence"] == ""
 
 
