@@ -12,17 +12,12 @@ It happens in a fork, which may hang, crash or start threads.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import select
-import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from . import interpret, isolation, launchers
+from . import interpret, launchers, sharing
 from .codec import from_json, to_json
 from .differential import inputs
 from .launch_records import Launch
@@ -95,35 +90,8 @@ def call(module: ModuleType, recorded: dict[str, Any]) -> None:
 
 def _in_a_fork(tell: Callable[[], list[Launch]]) -> list[Launch]:
     """What it told in time, else nothing."""
-    read_end, write_end = os.pipe()
-    me = os.getpid()
-    child = os.fork()
-    if child == 0:
-        try:
-            isolation.die_with_parent(me)
-            os.close(read_end)
-            data = json.dumps(to_json(tell())).encode()
-            while data:
-                data = data[os.write(write_end, data) :]
-        finally:
-            os._exit(0)
-    os.close(write_end)
+    told = sharing.told(lambda: to_json(tell()), _PATIENCE_S)
     try:
-        return [from_json(Launch, launch) for launch in json.loads(_read(read_end) or b"[]")]
+        return [from_json(Launch, launch) for launch in told or ()]
     except (ValueError, TypeError, KeyError):
         return []
-    finally:
-        os.close(read_end)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-def _read(descriptor: int) -> bytes:
-    """All that comes until the other side closes; nothing where that takes too long."""
-    data, ends_at = b"", time.monotonic() + _PATIENCE_S
-    while select.select([descriptor], [], [], max(0.0, ends_at - time.monotonic()))[0]:
-        part = os.read(descriptor, 1 << 16)
-        if not part:
-            return data
-        data += part
-    return b""

@@ -12,17 +12,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import json
 import os
-import select
-import signal
 import sys
 import sysconfig
 import tempfile
 import warnings
 from typing import Any
 
-from . import isolation
+from . import sharing
 
 _PATIENCE_S = 20.0
 _TARGETS = (("cuda", 80, 32), ("hip", "gfx942", 64))
@@ -78,25 +75,10 @@ def _compile(path: str, target: tuple[Any, ...]) -> None:
 
 def _modules_of_a_session() -> list[tuple[str, str | None]]:
     """Names and files of the modules that a session adds to those loaded here."""
-    read_end, write_end = os.pipe()
-    me = os.getpid()
-    child = os.fork()
-    if child == 0:
-        try:
-            isolation.die_with_parent(me)
-            os.close(read_end)
-            found = json.dumps(_run_a_session()).encode()
-            while found:
-                found = found[os.write(write_end, found) :]
-        finally:
-            os._exit(0)
-    os.close(write_end)
-    try:
-        return _read(read_end)
-    finally:
-        os.close(read_end)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    told = sharing.told(_run_a_session, _PATIENCE_S)
+    with contextlib.suppress(ValueError, TypeError):
+        return [(name, file) for name, file in told or ()]
+    return []  # it crashed or hung: children import for themselves
 
 
 def _run_a_session() -> list[tuple[str, str | None]]:
@@ -112,18 +94,6 @@ def _run_a_session() -> list[tuple[str, str | None]]:
         pytest.main([f"--rootdir={folder}", "-p", "no:cacheprovider", "--assert=plain", path])
     added = [name for name in sys.modules if name not in before]
     return [(name, getattr(sys.modules[name], "__file__", None)) for name in added]
-
-
-def _read(descriptor: int) -> list[tuple[str, str | None]]:
-    data = b""
-    while select.select([descriptor], [], [], _PATIENCE_S)[0]:
-        part = os.read(descriptor, 1 << 16)
-        if not part:
-            break
-        data += part
-    with contextlib.suppress(ValueError):
-        return [(name, file) for name, file in json.loads(data)]
-    return []  # it crashed or hung: children import for themselves
 
 
 def _import_quietly(name: str) -> None:

@@ -2,7 +2,8 @@
 
 For work that holds the interpreter lock for long, such as compiling: a stage's child may
 use the cores that no other stage needs. A fork that dies takes its parent with it in the
-same way, so that a crash of the compiler stays what it is: the end of the stage.
+same way, so that a crash of the compiler stays what it is: the end of the stage. What may hang or crash
+without meaning anything is asked by `told`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from . import isolation
 
 MAX_FORKS = 4
 
@@ -87,3 +92,40 @@ def _gathered(forks: list[_Fork], on_done: Callable[[int], None]) -> list[Any]:
 def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def told(tell: Callable[[], Any], patience_s: float) -> Any:
+    """What `tell` returns in a fork, as JSON would have it; None where the fork hangs for so many
+    seconds in all, crashes or raises, which is nothing to this process."""
+    read_end, write_end = os.pipe()
+    me = os.getpid()
+    child = os.fork()
+    if child == 0:
+        try:
+            isolation.die_with_parent(me)
+            os.close(read_end)
+            data = json.dumps(tell()).encode()
+            while data:
+                data = data[os.write(write_end, data) :]
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    try:
+        return json.loads(_all_of(read_end, time.monotonic() + patience_s))
+    except ValueError:
+        return None
+    finally:
+        os.close(read_end)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _all_of(descriptor: int, ends_at: float) -> bytes:
+    """What comes until the other side closes; nothing where that takes too long."""
+    data = b""
+    while select.select([descriptor], [], [], max(0.0, ends_at - time.monotonic()))[0]:
+        part = os.read(descriptor, 1 << 16)
+        if not part:
+            return data
+        data += part
+    return b""

@@ -27,6 +27,7 @@ class Source:
     signature: dict[str, str] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
     descriptors: dict[str, str | None] = field(default_factory=dict)
+    """By argument, see `_descriptor`."""
     attributes: dict[tuple[int, ...], list[list[Any]]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     guessed: bool = False
@@ -58,6 +59,7 @@ def _function(value: Any) -> Any:
 
 
 def specialised(kernels: dict[str, Any], launch: Launch, arch: str) -> Source:
+    """What `launch` has Triton compile for `arch`. Raises `NotCompiledError`."""
     decorated = kernels.get(launch.kernel)
     if decorated is None:
         raise NotCompiledError("no longer defined at the top of its file")
