@@ -246,7 +246,7 @@ class Laboratory:
 
     def describe(self) -> dict[str, str]:
         """The environment, which is also the first line of the samples."""
-        environment = surroundings.describe(self._torch)
+        environment = surroundings.Described(self._torch).facts()
         today = str(dt.datetime.now(tz=dt.UTC).date())
         self._raw.write(json.dumps({"environment": environment, "date": today}) + "\n")
         return environment | {"date": today}
