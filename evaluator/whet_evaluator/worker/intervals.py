@@ -38,7 +38,7 @@ LOADING = 0.0002
 """Standard deviation of the log ratio of two loadings of the same kernel, constant over the
 rounds of a measurement. Fitted to 400 A/A experiments on an H200, whose 95 % intervals held 1
 in 92.3 % without it and in 95.0 % with it; their controls, which time one loading against
-itself, need no such term: 95.0 %. 410 later ones held it in 97.3 % with it
+itself, need no such term: 95.0 %. 610 later ones held it in 96.6 % with it
 (`benchmarks/results/aa_h200.md`)."""
 ZONE = 1.02
 """Ratios between 1/1.02 and 1.02 are the same speed: no user would notice."""
