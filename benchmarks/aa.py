@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "evaluator"))
 
 from whet_evaluator.statistics import CaseResult, analyse  # noqa: E402
-from whet_evaluator.worker import calls, codec, importing, replay, surroundings, vitals  # noqa: E402
+from whet_evaluator.worker import arguments, codec, importing, replay, surroundings, vitals  # noqa: E402
 from whet_evaluator.worker.clock import Clock  # noqa: E402
 from whet_evaluator.worker.measure import Order, Together, measure  # noqa: E402
 from whet_evaluator.worker.records import Case, Timing  # noqa: E402
@@ -216,7 +216,7 @@ class Laboratory:
         storages: dict[int, int] = {}
         call = {
             "launcher": kernel.launcher,
-            "args": [calls.encode(tensor, storages) for tensor in small],
+            "args": [arguments.encode(tensor, storages) for tensor in small],
             "kwargs": {},
         }
         versions = Versions(
@@ -253,7 +253,12 @@ class Laboratory:
 
     def _keep(self, done: Experiment, extras: tuple[int, int]) -> None:
         result = dataclasses.asdict(done.result)
-        line = {"kernel": done.kernel, "kind": done.kind, "extras": extras, "noise": done.noise}
+        line: dict[str, Any] = {
+            "kernel": done.kernel,
+            "kind": done.kind,
+            "extras": extras,
+            "noise": done.noise,
+        }
         line |= {"result": result, "seconds": done.seconds, "case": dataclasses.asdict(done.case)}
         self._raw.write(json.dumps(line) + "\n")
         self._raw.flush()

@@ -75,7 +75,7 @@ class Utilisation:
         except OSError:
             return
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_why: object) -> None:
         if self._process is None:
             return
         self._process.terminate()

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 KERNELS = {
@@ -45,7 +46,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="whet-bench-") as folder:
         project = Path(folder) / "examples"
         shutil.copytree(ROOT / "examples", project)
-        rows, facts = [], {}
+        rows: list[str] = []
+        facts: dict[str, Any] = {}
         for name in options.names:
             for way in ("sweep", "rewrite"):
                 row, facts = measure(options, project, Path(folder), name, way)
@@ -56,7 +58,7 @@ def main() -> None:
 
 def measure(
     options: argparse.Namespace, project: Path, scratch: Path, name: str, way: str
-) -> tuple[str, dict]:
+) -> tuple[str, dict[str, Any]]:
     arguments = ["--no-model"] if way == "sweep" else ["--replay", f"recorded/{name}.md"]
     environment = {
         **os.environ,
@@ -81,7 +83,7 @@ def measure(
     return _row(name, way, events, seconds), facts
 
 
-def _row(name: str, way: str, events: list[dict], seconds: float) -> str:
+def _row(name: str, way: str, events: list[dict[str, Any]], seconds: float) -> str:
     last = events[-1]
     best = last["best"]
     verdicts = [event for event in events if event["event"] == "judged"]
@@ -95,7 +97,7 @@ def _row(name: str, way: str, events: list[dict], seconds: float) -> str:
     return f"| {name} | {way} | {said} | {offered} | {len(verdicts)}: {tally} | {seconds:.0f} |"
 
 
-def write(path: Path, rows: list[str], facts: dict) -> None:
+def write(path: Path, rows: list[str], facts: dict[str, Any]) -> None:
     device = facts["devices"][0]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import attrs
 
@@ -301,7 +302,7 @@ def _task(policy: Policy) -> Task:
 # ---- tables ----------------------------------------------------------------------------
 
 
-def policy(**changes: object) -> Policy:
+def policy(**changes: Any) -> Policy:
     """One call a turn, so that a turn is a reply; the sweep off."""
     base = Policy(optimizer=False, reflection=False, sweep=False, max_completion_tokens=4096)
     return attrs.evolve(base, **changes)

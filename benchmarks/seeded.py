@@ -22,6 +22,7 @@ sys.path[:0] = [str(ROOT / "tests/adversarial" / name) for name in ("seeded", "h
 
 from bugs import BUGS  # noqa: E402 - lies beside the tests
 from patch_judging import BugFound, RewriteJudged, judge_all  # noqa: E402
+from patches import Patch  # noqa: E402
 from rewrites import REWRITES  # noqa: E402
 
 from whet_evaluator.worker.records import Facts  # noqa: E402
@@ -39,7 +40,11 @@ def main() -> None:
     parser.add_argument("--part", choices=["bugs", "rewrites", "both"], default="both")
     parser.add_argument("--no-tests", action="store_true", help="ask the generated cases alone")
     options = parser.parse_args()
-    parts = {"bugs": BUGS, "rewrites": REWRITES, "both": (*BUGS, *REWRITES)}
+    parts: dict[str, Sequence[Patch]] = {
+        "bugs": BUGS,
+        "rewrites": REWRITES,
+        "both": (*BUGS, *REWRITES),
+    }
     chosen = [
         patch
         for patch in parts[options.part]

@@ -123,7 +123,7 @@ def read_message(process: subprocess.Popen[bytes]) -> None:
         if line.lower().startswith(b"content-length:"):
             n_bytes = int(line.partition(b":")[2])
     if not n_bytes or not process.stdout.read(n_bytes):
-        raise RuntimeError(f"{process.args} gave no answer")
+        raise RuntimeError(f"{process.args!r} gave no answer")
 
 
 def cpu_seconds(pid: int) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
+from collections.abc import Callable
 
 from whet_agent.source.units import Document, parse_units
 
@@ -36,7 +37,7 @@ def text_of_500_kernels() -> str:
     return text + "# end\n" * (LINES - text.count("\n"))
 
 
-def measure(repeats: int, action) -> list[float]:  # noqa: ANN001 - any callable
+def measure(repeats: int, action: Callable[[int], object]) -> list[float]:
     """CPU milliseconds of each turn: other work on the machine does not count."""
     times = []
     for turn in range(repeats):

@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/timing_noise.md")
     options = parser.parse_args()
-    rows = []
+    rows: list[str] = []
     for kind in DEVICES:
         for ratio in RATIOS:
             rows.append(row(kind, ratio, options.runs, len(rows) * options.runs))

@@ -114,7 +114,12 @@ def _serve() -> None:
 def _status(child: int, timeout_s: float) -> int | None:
     """None if it had to be ended."""
     over = []
-    signal.signal(signal.SIGALRM, lambda *_: (over.append(True), os.killpg(child, signal.SIGKILL)))
+
+    def end(*_: object) -> None:
+        over.append(True)
+        os.killpg(child, signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     _, how = os.waitpid(child, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)

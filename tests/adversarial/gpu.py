@@ -21,6 +21,7 @@ sys.path[:0] = [str(HERE), *(str(HERE.parents[1] / part) for part in ("agent", "
 
 from cheats import CHEATS
 from controls import CONTROLS
+from corpus import PROJECT, Cheat, Control
 from judging import Judge, Row, large_project, line, markdown, summary
 
 
@@ -34,16 +35,17 @@ async def main() -> int:
     parser.add_argument("--only", default="", help="names that hold one of these, joined by |")
     options = parser.parse_args()
     until = time.monotonic() + options.seconds
-    if options.part == "clock":
-        wanted = [c for c in CHEATS if c.clock] + [c for c in CONTROLS if c.unit == "add"]
+    timed = options.part == "clock"
+    corpus: tuple[Cheat | Control, ...] = (*CHEATS, *CONTROLS)
+    if timed:
+        wanted = [c for c in corpus if (c.clock if isinstance(c, Cheat) else c.unit == "add")]
     else:
-        wanted = [c for c in (*CONTROLS, *CHEATS) if not c.clock]
+        wanted = [c for c in corpus if not c.clock]
     wanted = [c for c in wanted if any(part in c.name for part in options.only.split("|"))]
     with tempfile.TemporaryDirectory() as folder:
-        large = large_project(Path(folder))
-        project = {"project": large, "timed": True} if options.part == "clock" else {}
+        project = large_project(Path(folder)) if timed else PROJECT
         async with Judge.start(
-            options.python, differential_s=options.differential, **project
+            options.python, project=project, timed=timed, differential_s=options.differential
         ) as judge:
             rows = await judge.rows(wanted, at_once=2, until=until, on_row=_say)
     left_out = len(wanted) - len(rows)

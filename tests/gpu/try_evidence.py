@@ -18,6 +18,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL = "kernels/softmax.py::softmax_kernel"
@@ -33,7 +34,7 @@ class Trial:
     rows: list[str] = field(default_factory=list)
     failed: bool = False
 
-    def run(self, *arguments: str) -> tuple[int, list[dict]]:
+    def run(self, *arguments: str) -> tuple[int, list[Any]]:
         """Exit status and standard output as JSON lines."""
         done = subprocess.run(
             [self.whet, *arguments, "--json"], cwd=self.root, env=self.environment, text=True,
@@ -83,11 +84,11 @@ def make_trial(whet: str, folder: Path) -> Trial:
     return Trial(whet=whet, root=root, environment=environment)
 
 
-def try_run(trial: Trial) -> dict | None:
+def try_run(trial: Trial) -> dict[str, Any] | None:
     """A measured best, its evidence repeated, and the same after one changed character."""
     began = time.monotonic()
     status, lines = trial.run("optimize", KERNEL, "--replay", "recorded/softmax.md")
-    best = lines[-1]["best"] if lines else None
+    best: dict[str, Any] | None = lines[-1]["best"] if lines else None
     how = best["evidence"]["how"] if best else None
     trial.note("optimize: status, kind of evidence", (0, "measured"), (status, how), began)
     if best is None:
@@ -112,7 +113,7 @@ def try_run(trial: Trial) -> dict | None:
     return best
 
 
-def try_comparisons(trial: Trial, best: dict) -> None:
+def try_comparisons(trial: Trial, best: dict[str, Any]) -> None:
     """The better text against the old one, and the other way round."""
     file, other = trial.root / "kernels" / "softmax.py", trial.root.parent / "other.py"
     original = file.read_text()

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "evaluator"))
@@ -194,7 +195,7 @@ def main() -> int:
     return bool(failures)
 
 
-def record(place: Path) -> dict:
+def record(place: Path) -> dict[str, Any]:
     job = project(place, "record", KERNELS)
     result = run_stage("tests:run", {**job, "nodes": ["test_kernels.py"]})
     for outcome in result["outcomes"]:
@@ -206,8 +207,8 @@ def record(place: Path) -> dict:
 
 
 def time_candidate(
-    name: str, text: str, place: Path, recorded: dict, options: argparse.Namespace
-) -> dict:
+    name: str, text: str, place: Path, recorded: dict[str, Any], options: argparse.Namespace
+) -> dict[str, Any]:
     job = project(place, name, text)
     original = place / "original.py"
     original.write_text(KERNELS)
@@ -225,7 +226,12 @@ def time_candidate(
 
 
 def look(
-    name: str, text: str, place: Path, recorded: dict, options: argparse.Namespace, expected: str
+    name: str,
+    text: str,
+    place: Path,
+    recorded: dict[str, Any],
+    options: argparse.Namespace,
+    expected: str,
 ) -> list[str]:
     """Prints every case; `expected` is the verdict of the large softmax."""
     result = time_candidate(name, text, place, recorded, options)
@@ -254,14 +260,14 @@ def look(
 
 
 def caught(
-    name: str, text: str, place: Path, recorded: dict, options: argparse.Namespace
+    name: str, text: str, place: Path, recorded: dict[str, Any], options: argparse.Namespace
 ) -> list[str]:
     assert text != KERNELS
     result = time_candidate(name, text, place, recorded, options)
     return [] if result["differs"] or result["cheated"] else [f"{name}: was not noticed"]
 
 
-def project(place: Path, name: str, text: str) -> dict:
+def project(place: Path, name: str, text: str) -> dict[str, Any]:
     root, scratch = place / name / "root", place / name / "scratch"
     for folder, kernels in ((root, KERNELS), (scratch, text)):
         folder.mkdir(parents=True)

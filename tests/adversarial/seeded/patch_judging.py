@@ -28,7 +28,7 @@ from whet_evaluator.evaluation import Candidate, Progress, Target, Workspace
 from whet_evaluator.worker import records
 from whet_evaluator.worker.protocol import Limits
 
-T = TypeVar("T", Bug, Rewrite)
+T = TypeVar("T", bound=Patch)
 SEED = 20260
 Stage = Literal["search", "confirmation"]
 
