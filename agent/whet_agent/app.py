@@ -115,14 +115,14 @@ class App:
         self, task: Task, on_event: OnEvent, on_progress: OnProgress | None = None
     ) -> RunHandle:
         """Begins a run on the running loop and returns at once with its id."""
-        self._require_trust()
+        self._require_leave()
         return self._begin(_new_id(), task, on_event, on_progress, is_new=True)
 
     def resume(
         self, run: str, on_event: OnEvent, on_progress: OnProgress | None = None
     ) -> RunHandle:
         """Goes on with a stopped run. Raises `UserError` when another process holds it."""
-        self._require_trust()
+        self._require_leave()
         run = self.history.find_run(run)
         created = self.history.events(run)[0]
         assert isinstance(created, Created)
@@ -135,12 +135,15 @@ class App:
         return self._begin(run, created.task, on_event, on_progress, is_new=False)
 
     async def store_only(self, task: Task) -> str:
-        """Puts a new run into the journal for another process to carry out."""
-        self._require_trust()
+        """Puts a new run into the journal for another process to carry out. Raises
+        `UserError` for what would stop that process at once."""
+        self._require_leave()
         run = _new_id()
         try:
+            if (model := self._model(task)) is not None:
+                await model.close()
             await self.history.journal.append(run, Created(run=run, task=task, at=time.time()))
-        except JournalError as error:
+        except (JournalError, ModelError) as error:
             raise UserError(str(error)) from None
         return run
 
@@ -173,7 +176,7 @@ class App:
     async def opened(self, task: Task) -> AsyncIterator[WorkerEvaluator]:
         """An evaluator for the task's project, open. Raises `UserError`, also for what the
         evaluator says of the world inside the context."""
-        self._require_trust()
+        self._require_leave()
         evaluator = WorkerEvaluator(task.target)
         self._evaluators.add(evaluator)
         try:
@@ -263,9 +266,13 @@ class App:
     def _recorded(self) -> RecordedModel | None:
         return RecordedModel.load(self._recording) if self._recording else None
 
-    def _require_trust(self) -> None:
+    def _require_leave(self) -> None:
+        """Raises `UserError` for an untrusted folder, and for settings of the person's own
+        that cannot be followed: another value in their place is not what was asked for."""
         if not self.loaded.trusted:
             raise UserError(orders.untrusted(self.root))
+        if self.loaded.unusable:
+            raise UserError(self.loaded.unusable[0].sentence)
 
 
 def _new_id() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 _MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "tox.ini", ".git")
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 class UserError(Exception):
@@ -37,14 +38,25 @@ class Selector:
 def project_root(path: Path, cwd: Path | None = None) -> Path:
     """The nearest folder above `path` that a packaging, pytest or git file marks.
 
-    Without a marker: `cwd` when the file lies below it, else the file's own folder.
+    Without a marker: `cwd` when the file lies below it, else the folder that the file is
+    imported from, which is its own or the one around its package.
     """
     path = path.absolute()
     for folder in path.parents:
         if any((folder / marker).exists() for marker in _MARKERS):
             return folder
     cwd = (cwd or Path.cwd()).absolute()
-    return cwd if cwd in path.parents else path.parent
+    outside = _imported_from(path)
+    return cwd if cwd in outside.parents else outside
+
+
+def _imported_from(path: Path) -> Path:
+    """The folder around the file's package; of an installed package the package alone, since
+    all that is installed beside it is no part of the project."""
+    folder = path.parent
+    while (folder / "__init__.py").exists() and folder.parent.name not in _INSTALLED:
+        folder = folder.parent
+    return folder
 
 
 def relative_to_root(path: Path, root: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,13 @@ GPU_DEVICES = ("/dev/kfd", "/dev/nvidiactl", "/dev/dxg")
 
 
 class Apps:
-    """One façade for each project root. `editor` are the settings the client sent."""
+    """One façade for each project root. `editor` are the settings the client sent, `tell`
+    says a sentence to the person."""
 
-    def __init__(self, editor: dict[str, Any]) -> None:
+    def __init__(self, editor: dict[str, Any], tell: Callable[[str], None]) -> None:
         self._editor = editor
+        self._tell = tell
+        self._told: set[str] = set()
         self._apps: dict[Path, App] = {}
         self._loading = asyncio.Lock()
 
@@ -69,9 +73,17 @@ class Apps:
         if app.loaded.settings.arch is None and _default_arch("local") is not None:
             # Nothing names an architecture and no device can: facts are of the default's.
             app = facade.load(root, editor={"arch": DEFAULT_ARCH, **self._editor})
+        self._say_what_does_not_count(app)
+        return app
+
+    def _say_what_does_not_count(self, app: App) -> None:
+        """Once each. What no run begins with is said when one is wanted; so is a missing trust."""
+        stopped = {one.sentence for one in app.loaded.unusable}
         for sentence in (*app.loaded.problems, *app.loaded.refused):
             log.warning(sentence)
-        return app
+            if app.loaded.trusted and sentence not in stopped | self._told:
+                self._told.add(sentence)
+                self._tell(sentence)
 
 
 def _of_settings(settings: Settings, chosen: str | None) -> TargetView:

@@ -40,7 +40,7 @@ class Session:
         self.client = client
         self.documents = Documents()
         self.runs = Runs(self._run_changed)
-        self.apps = Apps(options)
+        self.apps = Apps(options, client.inform)
         self.chosen_target: str | None = None
         self.reporter = Reporter(client, uri_of=self.uri_of, publish=self.publish)
         self._folders = folders

@@ -89,7 +89,8 @@ def test_syntax_error_elsewhere_in_the_file_is_a_red_baseline_or_named(project):
     (project.root / "k.py").write_text(KERNEL + "\ndef half(\n")
     ran = project.whet("optimize", "k.py::copy_kernel", "--no-model", "--json")
     assert ran.status == 1
-    assert "k.py" in ran.finished["sentence"] or "test_k.py" in ran.finished["sentence"]
+    assert "SyntaxError: '(' was never closed (k.py, line" in ran.finished["sentence"]
+    assert "/tmp" not in ran.finished["sentence"]
 
 
 def test_tests_that_launch_nothing(project):
@@ -156,6 +157,74 @@ def test_malformed_settings_cost_only_themselves(project, home):
     ran = project.whet("doctor")
     assert "policy.iterations" in ran.out
     assert "Traceback" not in ran.err
+    refused(project.whet("optimize", "k.py::copy_kernel", "--no-model"), "policy.iterations")
+    assert project.whet("runs").status == 0
+
+
+def test_a_flag_that_cannot_be_followed_is_usage(project):
+    """In particular no run goes on without the bound on money that was asked for."""
+    for flag, value in (("--max-usd", "-5"), ("--iterations", "0"), ("--arch", "mi300x")):
+        ran = project.whet("optimize", "k.py::copy_kernel", "--no-model", flag, value)
+        assert ran.status == 2, (flag, ran)
+        assert f"{flag} must be" in ran.err
+    ran = project.whet("optimize", "k.py::copy_kernel", "--base-url", "http://127.0.0.1:9/v1")
+    assert ran.status == 2
+    assert "--model" in ran.err
+
+
+def test_no_key_goes_to_another_endpoint_than_the_one_that_was_named(project):
+    project.environment |= {"WHET_API_KEY": "sk-lab", "WHET_MODEL": "m"}
+    here = ("optimize", "k.py::copy_kernel")
+    ran = project.whet(*here, "--base-url", "http://gpu1:8000/v1")
+    assert ran.status == 2
+    assert "--base-url must be" in ran.err
+    assert "ssh -L" in ran.err
+    project.environment["WHET_BASE_URL"] = "http://gpu1:8000/v1"
+    refused(project.whet(*here), "model.base_url", "ssh -L")
+    assert "openai" not in project.whet("doctor").out
+
+
+def test_what_a_repository_may_not_set_is_said_when_work_begins(project):
+    (project.root / "pyproject.toml").write_text("[tool.whet]\nbase_url = 'https://evil.example'\n")
+    ran = project.whet("optimize", "k.py::copy_kernel", "--no-model", "--json")
+    assert ran.status == 0
+    assert "`model.base_url` is refused" in ran.err
+    assert ran.finished["reason"]
+
+
+def test_a_detached_run_refuses_what_would_stop_it(project):
+    command = ("optimize", "k.py::copy_kernel", "--model", "gpt-x", "--detach")
+    refused(project.whet(*command), "WHET_API_KEY")
+    assert "No runs yet" in project.whet("runs").out
+
+
+def test_a_fix_without_a_model_is_not_done(project):
+    (project.root / "test_k.py").write_text(TEST + "\n\ndef test_red():\n    assert copy is None\n")
+    ran = project.whet("fix", "k.py::copy_kernel", "--no-model", "--json")
+    assert ran.status == 1, ran
+    assert "model" in ran.finished["sentence"]
+
+
+HIDDEN = """import importlib
+import torch
+
+
+def test_copy():
+    k = importlib.import_module("k" + "")
+    x = torch.randn(100, device="cuda")
+    y = torch.empty_like(x)
+    getattr(k, "co" + "py")(x, y)
+    torch.testing.assert_close(x, y)
+"""
+
+
+def test_tests_that_the_settings_name_count_where_reading_finds_none(project):
+    (project.root / "test_k.py").write_text(HIDDEN)
+    refused(project.whet("tests", "k.py::copy_kernel", "--static"), "[tool.whet] tests")
+    (project.root / "pyproject.toml").write_text("[tool.whet]\ntests = ['test_k.py']\n")
+    ran = project.whet("tests", "k.py::copy_kernel", "--json")
+    assert ran.status == 0, ran
+    assert [test["launches"] for test in ran.lines[0]["tests"]] == [True]
 
 
 def test_unknown_run(project):

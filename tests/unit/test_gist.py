@@ -24,6 +24,13 @@ E  AssertionError: Tensor-likes are not close!
 E
 E  Mismatched elements: 1 / 2
 tensors: x: float32[2]"""
+SYNTAX = """\
+t.py:1: in <module>
+    from k import f
+E     File "/tmp/whet-worker-x/k.py", line 28
+E       def half(
+E               ^
+E   SyntaxError: '(' was never closed"""
 
 
 @pytest.mark.parametrize(
@@ -32,6 +39,7 @@ tensors: x: float32[2]"""
         ("", ""),
         (ASSERTION, "assert 2 == 1"),
         (CHAINED, "InterpreterError: AttributeError('no to')"),
+        (SYNTAX, "SyntaxError: '(' was never closed (k.py, line 28)"),
         (LONG, "AssertionError: Tensor-likes are not close!"),
         ("fixture 'gpu' not found\n", "fixture 'gpu' not found"),
         ("import failed\ntensors: x: float32[2]", "import failed"),

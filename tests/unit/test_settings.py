@@ -156,6 +156,34 @@ def test_a_bad_value_leaves_the_one_below_it(home: Home) -> None:
     assert "WHET_*: `policy.iterations`" in loaded.problems[0]
 
 
+def test_what_the_person_set_and_cannot_be_used_is_unusable_until_a_later_source_mends_it(
+    home: Home,
+) -> None:
+    home.user("max_usd = -1")
+    (unusable,) = home.load().unusable
+    assert unusable.kind == "user file"
+    assert "policy.max_usd" in unusable.sentence
+    assert home.load(flags={"max_usd": 3.0}).unusable == ()
+
+
+def test_an_endpoint_that_is_refused_leaves_no_model_for_another(home: Home) -> None:
+    named = {"model": "m", "base_url": "http://gpu1:8000/v1"}
+    assert home.load(flags=named).settings.model is None
+    assert home.load(editor={"model": "m", "baseUrl": "http://gpu1/v1"}).settings.model is None
+    mended = home.load(
+        env={"WHET_BASE_URL": "http://gpu1"}, flags={"model": "m", "base_url": "https://a.b/v1"}
+    )
+    assert mended.settings.model is not None
+    assert mended.unusable == ()
+
+
+def test_a_bad_value_of_a_repository_stops_nothing(home: Home) -> None:
+    home.project("[tool.whet]\niterations = 'many'\n")
+    loaded = home.load(flags={"trust": True})
+    assert len(loaded.problems) == 1
+    assert loaded.unusable == ()
+
+
 def test_unreadable_text_is_a_sentence(home: Home) -> None:
     (home.base / "config.toml").write_bytes(b"\xff\xfe\x00")
     (problem,) = home.load().problems

@@ -59,11 +59,14 @@ async def tests(
 ) -> int:
     """Tests by reading, and with `record` by running them and watching the launches."""
     kernel = orders.find_kernel(load_text(chosen.path), chosen.path, chosen.kernel)
-    static = orders.find_tests(app.root, chosen.path, kernel)
-    rows: list[dict[str, Any]] = [{"nodeid": nodeid, "found_by": "reading"} for nodeid in static]
+    named = app.loaded.settings.tests
+    static = () if named else orders.find_tests(app.root, chosen.path, kernel)
+    found_by = "settings" if named else "reading"
+    rows: list[dict[str, Any]] = [
+        {"nodeid": nodeid, "found_by": found_by} for nodeid in named or static
+    ]
     if record:
-        task = app.task("optimize", chosen.path, kernel.qualname)
-        recorded = await app.record(task)
+        recorded = await app.record(app.task("optimize", chosen.path, kernel.qualname))
         rows = [
             {
                 "nodeid": test.nodeid, "outcome": test.outcome, "seconds": round(test.seconds, 3),
@@ -72,8 +75,10 @@ async def tests(
             }
             for test in recorded.tests
         ]  # fmt: skip
-        rows += [{"nodeid": one, "outcome": "too slow", "found_by": "reading"}
-                 for one in recorded.too_slow]  # fmt: skip
+        rows += [
+            {"nodeid": one, "outcome": "too slow", "found_by": found_by}
+            for one in recorded.too_slow
+        ]
     await app.close()
     if as_json:
         _emit({"kernel": kernel.qualname, "static": list(static), "tests": rows})
@@ -90,7 +95,15 @@ async def follow(app: App, begin: Begin, *, as_json: bool, console: Console) -> 
         summary = await _json_lines(begin) if as_json else await _on_terminal(begin, console)
     finally:
         await app.close()
-    return 1 if summary.reason in _WORLDS_FAULTS else 0
+    return 1 if _is_worlds_fault(summary) else 0
+
+
+def _is_worlds_fault(summary: RunSummary) -> bool:
+    """A fix that no model was asked for was not tried: its tests are as red as before."""
+    search = summary.memo
+    no_model = search is not None and search.task.model is None
+    is_untried = summary.goal == "fix" and no_model and summary.best is None
+    return summary.reason in _WORLDS_FAULTS or is_untried
 
 
 def detach(app: App, task: Task, *, replay: Path | None, as_json: bool, console: Console) -> None:

@@ -91,7 +91,7 @@ def tests(
 ) -> None:
     """Which tests reach a kernel, confirmed by a recorded run."""
     chosen = Selector.parse(selector)
-    app = _load(chosen.path, target=target, trust=trust)
+    app = _load_to_run(chosen.path, target=target, trust=trust)
     if mutants:
         from whet_agent.commandline.mutants import mutants as judge
 
@@ -125,11 +125,13 @@ def loop(
 ) -> None:
     goal: Goal = "fix" if context.info_name == "fix" else "optimize"
     chosen = Selector.parse(selector)
-    app = _load(
+    app = _load_to_run(
         chosen.path, replay=replay, target=target, trust=trust, model=model, base_url=base_url,
         no_model=no_model, iterations=iterations, trajectories=trajectories, max_usd=max_usd,
         arch=arch,
     )  # fmt: skip
+    if base_url and app.loaded.settings.model is None and not (no_model or replay):
+        raise typer.BadParameter("--base-url names an endpoint, but no model: add --model NAME")
     if more_tests and not tests:
         raise typer.BadParameter(f"name tests with --tests: {' '.join(more_tests)}")
     ids = _node_ids([*(tests or []), *(more_tests or [])], app.root)
@@ -172,7 +174,7 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed."""
     root = Path(_load(Path.cwd() / "_").history.summary(run).root)
-    app = _load(root / "_", trust=trust, replay=replay)
+    app = _load_to_run(root / "_", trust=trust, replay=replay)
     _await(
         commands.follow(
             app, lambda *watch: app.resume(run, *watch), as_json=json_, console=_console()
@@ -198,7 +200,7 @@ def verify(
 ) -> None:
     """Repeat a run's evidence: does it still hold for the files as they are now?"""
     root = Path(_load(Path.cwd() / "_").history.summary(run).root)
-    app = _load(root / "_", trust=trust)
+    app = _load_to_run(root / "_", trust=trust)
     _await(judging.verify(app, run, repeat=not hashes, as_json=json_, console=_console()))
 
 
@@ -223,7 +225,7 @@ def compare(
         chosen = Selector.parse(selector)
     except UserError as error:
         raise UsageError(str(error)) from None
-    app = _load(chosen.path, target=target, trust=trust)
+    app = _load_to_run(chosen.path, target=target, trust=trust)
     order = Order(
         path=chosen.path, kernel=chosen.kernel, original=load_version(chosen.path, against),
         text=load_text(chosen.path), tests=_node_ids(tests or [], app.root), target=target,
@@ -275,8 +277,23 @@ def _node_ids(given: list[str], root: Path) -> tuple[str, ...]:
 
 
 def _load(path: Path, *, replay: Path | None = None, **flags: Any) -> App:
-    given = {name: value for name, value in flags.items() if value not in (None, False)}
-    return App.load(project_root(path), flags=given, path=path, recording=replay)
+    # `not in (None, False)` would lose a zero, which equals False.
+    given = {name: v for name, v in flags.items() if v is not None and v is not False}
+    app = App.load(project_root(path), flags=given, path=path, recording=replay)
+    for one in app.loaded.unusable:
+        if one.kind == "flags":
+            raise UsageError(one.sentence)
+    return app
+
+
+def _load_to_run(path: Path, **flags: Any) -> App:
+    """As `_load`, and what was set but does not count is said on standard error."""
+    app = _load(path, **flags)
+    stopped = {one.sentence for one in app.loaded.unusable}  # said when the work is refused
+    for sentence in (*app.loaded.problems, *app.loaded.refused):
+        if app.loaded.trusted and sentence not in stopped:
+            _say(sentence)
+    return app
 
 
 def _await(work: Coroutine[Any, Any, int]) -> None:
@@ -290,8 +307,12 @@ def _console() -> Console:
 
 
 def _fail(error: UserError, *, status: int) -> NoReturn:
-    Console(stderr=True, highlight=False).print(f"whet: {error}", markup=False, soft_wrap=True)
+    _say(str(error))
     sys.exit(status)
+
+
+def _say(sentence: str) -> None:
+    Console(stderr=True, highlight=False).print(f"whet: {sentence}", markup=False, soft_wrap=True)
 
 
 __all__ = ["main"]

@@ -80,9 +80,15 @@ def show_outcome(console: Console, summary: RunSummary) -> None:
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
+_RUN_ID_CHARS = len("20261120-161205-3fa9")
+
+
 def runs_table(summaries: list[RunSummary], live: set[str]) -> Table:
     """`whet runs`. A run that is not finished and that nobody works on can be resumed."""
-    table = Table("run", "what", "kernel", "state", "tried", "best", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run", no_wrap=True, overflow="ignore", min_width=_RUN_ID_CHARS)
+    for name in ("what", "kernel", "state", "tried", "best"):
+        table.add_column(name, overflow="fold")
     for one in summaries:
         state = one.reason or "finished"
         if one.state == "running":

@@ -1,10 +1,10 @@
 """Settings, from five places: user file, `[tool.whet]`, editor, `WHET_*`, flags; later wins.
 
 A value that cannot be used costs itself only: the one below it stays, and a sentence
-says what to mend. **A repository is untrusted**: its `[tool.whet]` may name
-architectures, tests, benchmarks, files and policy numbers, never hosts, commands,
-interpreters, endpoints or keys, and even those count only in a trusted folder. This is
-the one module that reads environment variables.
+says what to mend; where the value is the person's own, no run begins before that is done.
+**A repository is untrusted**: its `[tool.whet]` may name architectures, tests, benchmarks,
+files and policy numbers, never hosts, commands, interpreters, endpoints or keys, and even
+those count only in a trusted folder. This is the one module that reads environment variables.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from whet_agent.settings import sources as setting_sources
 from whet_agent.settings.interpreters import FoundPython, find_python
 from whet_agent.settings.keys import Key, KeySources
-from whet_agent.settings.merge import Merged, merge
+from whet_agent.settings.merge import Merged, Unusable, merge
 from whet_agent.settings.table import DEFAULT_ENDPOINT, Edits, Share, origin_of
 from whet_agent.settings.trust import is_trusted
 from whet_agent.task import ModelChoice, Policy
@@ -96,13 +96,15 @@ class Loaded:
     """Settings with their story: `origins` tells for each given name where it came from.
 
     `problems` are values that could not be used, `refused` what a repository may not
-    set; each a sentence. `python` is the local interpreter, with the reason.
+    set; each a sentence. `unusable` are those of the problems for which no run begins.
+    `python` is the local interpreter, with the reason.
     """
 
     settings: Settings
     origins: Mapping[str, str]
     problems: tuple[str, ...]
     refused: tuple[str, ...]
+    unusable: tuple[Unusable, ...]
     trusted: bool
     python: FoundPython
     keys: KeySources
@@ -139,6 +141,7 @@ def load_settings(
         origins=merged.origins,
         problems=tuple(merged.problems),
         refused=tuple(merged.refused),
+        unusable=tuple(merged.unusable.values()),
         trusted=trusted,
         python=python,
         keys=_key_sources(merged, editor, environ),
@@ -174,7 +177,7 @@ def _build(merged: Merged, python: FoundPython) -> Settings:
         limits=Limits(**_group(values, "limits")),
         targets=_targets(_group(values, "targets"), python),
         store=Path(values["store"]).expanduser() if "store" in values else default_store(),
-        model=_model(values),
+        model=None if "model.base_url" in merged.unusable else _model(values),
         **plain,
     )
 

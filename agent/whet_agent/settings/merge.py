@@ -1,8 +1,10 @@
 """Five sources into one table of values: later wins, a bad value costs itself. Pure.
 
-Two rules live here. A repository may set only what the table of settings allows, and
-only in a trusted folder. And what was configured as a secret for one endpoint (a key's
-source, headers, query) is dropped when a later source names another.
+Three rules live here. A repository may set only what the table of settings allows, and
+only in a trusted folder. What was configured as a secret for one endpoint (a key's
+source, headers, query) is dropped when a later source names another. And a person's own
+value that cannot be used is kept in mind as *unusable*, so that no run begins with another
+one in its place: with no bound on money, or with another endpoint.
 """
 
 from __future__ import annotations
@@ -14,9 +16,17 @@ from typing import Any
 import attrs
 from pydantic import ValidationError
 
-from whet_agent.settings.sources import Source
-from whet_agent.settings.table import DEFAULT_ENDPOINT, origin_of, row_of
+from whet_agent.settings.sources import Kind, Source
+from whet_agent.settings.table import DEFAULT_ENDPOINT, SHORT_NAMES, origin_of, row_of
 from whet_agent.settings.trust import HOW_TO_TRUST
+
+
+@attrs.frozen
+class Unusable:
+    """A person's own word that cannot be followed; `sentence` says what to mend."""
+
+    kind: Kind
+    sentence: str
 
 
 @attrs.define
@@ -31,6 +41,8 @@ class Merged:
     """Settings that are secrets: the endpoint that was in force where each was given."""
     key_moved: str | None = None
     """Why a configured key does not count for the endpoint now in force."""
+    unusable: dict[str, Unusable] = attrs.field(factory=dict)
+    """What the person set and no later source mended, by the setting's name or the file."""
 
 
 _BOUND = frozenset(
@@ -42,7 +54,10 @@ def merge(sources: Sequence[Source], *, root: Path, trusted: bool, user_file: Pa
     """`root` is the project's, to which nested project files' paths are made relative."""
     merged = Merged()
     for source in sources:
-        merged.problems += source.problems
+        merged.problems += (*source.unreadable, *source.problems)
+        if source.kind != "project":
+            for sentence in source.unreadable:
+                merged.unusable[source.where] = Unusable(source.kind, sentence)
         if source.kind == "project" and source.values and not trusted:
             merged.refused.append(
                 f"{source.where}: [tool.whet] does not count, this folder is not trusted; "
@@ -87,8 +102,12 @@ def _take(
     try:
         value = row.type.validate_python(raw)
     except ValidationError as error:
-        merged.problems.append(_bad_value(source, name, raw, error))
+        sentence = _bad_value(source, name, raw, error)
+        merged.problems.append(sentence)
+        if source.kind != "project":
+            merged.unusable[name] = Unusable(source.kind, sentence)
         return
+    merged.unusable.pop(name, None)
     if name == "policy.max_usd" and source.kind == "project":
         value = min(value, merged.values.get(name, value))  # a repository may only save money
     if source.directory is not None and isinstance(value, tuple):
@@ -103,8 +122,15 @@ def _bad_value(source: Source, name: str, raw: Any, error: ValidationError) -> s
     reason = error.errors(include_input=False, include_url=False)[0]
     cause = reason.get("ctx", {}).get("error")
     given = "" if row.secret else f", not {raw!r:.80}"
+    what = _flag(name) if source.kind == "flags" else f"{source.where}: `{name}`"
     because = f" ({cause})" if cause is not None else ""
-    return f"{source.where}: `{name}` must be {row.expects}{given}{because}; mend or remove it."
+    return f"{what} must be {row.expects}{given}{because}; mend or remove it."
+
+
+def _flag(name: str) -> str:
+    """`model.base_url` as it is typed: `--base-url`."""
+    short = next((short for short, full in SHORT_NAMES.items() if full == name), name)
+    return f"--{short.replace('_', '-')}"
 
 
 def _from_root(paths: tuple[str, ...], directory: Path, root: Path) -> tuple[str, ...]:

@@ -29,15 +29,19 @@ class Source:
     where: str
     values: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     problems: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    """Why nothing of it could be read."""
     directory: Path | None = None
     """Folder of a project file: its paths are relative to it."""
 
 
 def load_user_file(path: Path) -> Source:
     """The person's own file. Absent is fine."""
-    document, problems = _load_toml(path)
+    document, unreadable = _load_toml(path)
     values, unknown = flatten(document, where=str(path))
-    return Source(kind="user file", where=str(path), values=values, problems=problems + unknown)
+    return Source(
+        kind="user file", where=str(path), values=values, problems=unknown, unreadable=unreadable
+    )
 
 
 def load_project_files(root: Path, path: Path | None) -> tuple[Source, ...]:

@@ -9,7 +9,9 @@ code compiled for an architecture.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal, Union
 
 from .launch_records import Compiled, Launch
@@ -57,7 +59,16 @@ class TestOutcome:
         first = marked[-1]
         while first - 1 in marked:
             first -= 1
-        return lines[first].removeprefix("E ").strip()
+        block = [lines[n].removeprefix("E ").strip() for n in range(first, marked[-1] + 1)]
+        return _syntax_error(block) or block[0]
+
+
+def _syntax_error(block: list[str]) -> str:
+    """`SyntaxError: what (file, line 9)` of a block that begins with the place; else empty."""
+    place = re.fullmatch(r'File "(.+)", line (\d+)', block[0])
+    if place is None or not re.match(r"\w+Error: ", block[-1]):
+        return ""
+    return f"{block[-1]} ({PurePath(place[1]).name}, line {place[2]})"
 
 
 @dataclass(frozen=True, kw_only=True)
