@@ -173,6 +173,8 @@ def test_kept_rules(changes):
         ([("    return x\n\n\nclass", "    launch.cache = x\n    return x\n\n\nclass")], "`launch.cache`"),
         ([("    return x\n\n\nclass", "    global BLOCK\n    return x\n\n\nclass")], "`global BLOCK`"),
         ([("    return x\n\n\nclass", "    os._exit(0)\n    return x\n\n\nclass")], "`._exit`"),
+        ([("    return x\n\n\nclass", "    torch.sys.modules\n    return x\n\n\nclass")], "`.sys` may not"),
+        ([("import torch\n", "import torch\nfrom torch import sys as s\n")], "`torch.sys` may not"),
         ([("    return x\n\n\nclass", "    launch.__code__\n    return x\n\n\nclass")], "`.__code__`"),
     ],
 )  # fmt: skip

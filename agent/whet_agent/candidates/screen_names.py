@@ -29,8 +29,11 @@ FORBIDDEN_ATTRIBUTES = frozenset(
         "__class__", "__getattribute__", "_getframe", "_exit", "f_back", "f_locals", "f_globals",
         "gi_frame", "tb_frame", "cr_frame", "inspect", "subprocess", "threading", "ctypes",
         "multiprocessing", "cpp_extension", "load_inline", "device_print",
+        "sys", "os", "builtins", "importlib", "gc", "atexit", "signal", "weakref", "traceback",
     }
 )  # fmt: skip
+"""The last line: modules that `torch` and `triton` have in hand, such as `torch.sys`. From
+`sys.modules` on, everything that judges a candidate is within its reach."""
 FORBIDDEN_NAMES = frozenset(
     {"JITFunction", "InterpretedFunction", "KernelInterface", "knobs", "interpreter_builder"}
 )
@@ -126,8 +129,13 @@ def _imports(
             root = path.partition(".")[0]
             if path.startswith(".") or root not in allowed:
                 yield node.lineno, f"`{path}` may not be imported: {_may(allowed)}."
-            elif any(f"{path}.".startswith(f"{bad}.") for bad in FORBIDDEN_SUBMODULES):
+            elif _is_forbidden(path):
                 yield node.lineno, f"`{path}` may not be imported in a candidate."
+
+
+def _is_forbidden(path: str) -> bool:
+    inside = any(f"{path}.".startswith(f"{bad}.") for bad in FORBIDDEN_SUBMODULES)
+    return inside or not FORBIDDEN_ATTRIBUTES.isdisjoint(path.split(".")[1:])
 
 
 def _may(allowed: frozenset[str]) -> str:

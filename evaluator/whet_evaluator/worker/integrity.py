@@ -8,8 +8,9 @@ original's own text:
   removed. What counts is who asked: the nearest frame that is not the standard library's
   must be the unit's file.
 - Identities of what comparisons, clocks, pytest, Triton and this package are made of,
-  taken before the unit's module is executed and before each outermost call of a launcher,
-  and compared after it. A test that patches something itself is none of our business.
+  taken before the unit's module is executed and, in the tests, before each outermost call of a
+  launcher, and compared after it. A test that patches something itself is none of our business.
+  In the generated cases and under the clock calls are not compared yet.
 
 The first thing seen ends the child at once, with the trick as its only answer: nothing that
 the candidate does afterwards can take it back. What the original's text does as well is
