@@ -12,7 +12,7 @@ from whet_agent.compare import Comparison, CompiledOnly, Judged, OnTarget
 from whet_agent.evidence import Evidence
 from whet_agent.evidence_words import checked, evidence_json, interval, page
 from whet_agent.report import unified_diff
-from whet_agent.search.words import failure_case, failure_word
+from whet_agent.search.words import DOUBT, failure_case, failure_word
 from whet_evaluator.statistics import Measured
 from whet_evaluator.worker.codec import to_json
 from whet_evaluator.worker.records import CompileReport, Correct, Untimed
@@ -127,6 +127,7 @@ def _cost_words(evidence: Evidence, against: str) -> str:
     said = f"{interval(measured)}, measured on {place}"
     slower = ", ".join(case.name for case in measured.regressions)
     but = f" Slower in {slower}." if slower else ""
+    but += f" {DOUBT}" if measured.suspicious else ""
     match measured.verdict:
         case "FASTER":
             return f"Correct and faster: {said}.{but}"

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from whet_agent.evidence import Cost, Evidence
-from whet_agent.search.words import listed
+from whet_agent.search.words import DOUBT, listed
 from whet_evaluator.statistics import CaseResult, Measured
 from whet_evaluator.worker.codec import to_json
 from whet_evaluator.worker.records import Case, TestOutcome, Timing
@@ -61,6 +61,7 @@ def page(evidence: Evidence) -> str:
     counts = ", ".join(f"{number} {name}" for name, number in outcomes.items()) or "none"
     parts = [
         figures_table(evidence),
+        DOUBT if evidence.measured is not None and evidence.measured.suspicious else "",
         f"Tests: {counts}. This text was judged in a fresh process with empty caches.",
         _checks_table(evidence),
         _timed_table(evidence),
@@ -241,6 +242,7 @@ def _timing_json(evidence: Evidence) -> dict[str, Any]:
         "low": measured.low,
         "high": measured.high,
         "verdict": measured.verdict,
+        "suspicious": measured.suspicious,
         "noise": list(measured.noise),
         "cases": [dataclasses.asdict(case) for case in measured.cases],
     }

@@ -130,6 +130,17 @@ def test_a_measured_edit_says_what_it_was_measured_on():
     assert "200 pairs in 20 rounds" in said
 
 
+def test_more_than_ten_times_faster_is_doubted_wherever_it_is_shown():
+    said = "likelier a trick"
+    for ratio, is_doubted in ((11.0, True), (9.0, False)):
+        found = evidence(timed(ratio))
+        comparison = compared(judged(timed(ratio)))
+        assert (said in page(found)) is is_doubted
+        assert (said in sentence(comparison)) is is_doubted
+        (target,) = comparison_json(comparison)["targets"]
+        assert target["evidence"]["timing"]["suspicious"] is is_doubted
+
+
 @pytest.mark.parametrize(
     ("verdict", "status", "word"),
     [

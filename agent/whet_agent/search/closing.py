@@ -17,7 +17,7 @@ from whet_agent.search.state import (
     red_tests,
     red_to_fix,
 )
-from whet_agent.search.words import hardware, interval, listed, rejections, tally
+from whet_agent.search.words import DOUBT, hardware, interval, listed, rejections, tally
 from whet_evaluator.worker.records import Recorded, TestOutcome
 
 CLOCK_SLACK_S = 1e-3
@@ -166,8 +166,7 @@ def _offer(search: Search, best: Tried) -> str:
 def _caveats(measured: MeasuredScore) -> str:
     """What a mean alone would hide."""
     slower = f" Slower in: {'; '.join(measured.regressions)}." if measured.regressions else ""
-    doubt = " More than ten times faster is likelier a trick than a discovery: read the diff."
-    return slower + (doubt if measured.suspicious else "")
+    return slower + (f" {DOUBT}" if measured.suspicious else "")
 
 
 def _keep_yours(search: Search) -> str:

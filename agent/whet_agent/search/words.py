@@ -105,6 +105,10 @@ def performance(search: Search, value: Score | None) -> str:
             return "untimed"
 
 
+DOUBT = "More than ten times faster is likelier a trick than a discovery: read the diff."
+"""Said wherever such a figure is."""
+
+
 def interval(measured: MeasuredScore) -> str:
     """`1.27x [1.25, 1.29]`."""
     return f"{measured.ratio:.2f}x [{measured.low:.2f}, {measured.high:.2f}]"
