@@ -55,6 +55,11 @@ class WorkerEvaluator:
         self._workspace: Workspace | None = None
         self._starting = asyncio.Lock()
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the target has the project's files itself, so that none are sent."""
+        return targets.is_local(self.target) or self.target.root is not None
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -166,12 +171,11 @@ class WorkerEvaluator:
             await self.close()
             self._link = await Link.start(self.target, self._start_s)
         target = self.target
-        in_place = targets.is_local(target) or target.root is not None
         root = str(manifest.root) if targets.is_local(target) else target.root
         done = await self._link.request(
             lambda id_: protocol.Open(
                 id=id_, root=root or str(manifest.root), files=manifest.entries,
-                in_place=in_place, device=target.device, arch=target.arch, env=dict(target.env),
+                in_place=self.in_place, device=target.device, arch=target.arch, env=dict(target.env),
                 limits=workspace.limits,
             ),
             _silent,

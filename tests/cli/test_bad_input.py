@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 KERNEL = """import triton
@@ -225,6 +227,19 @@ def test_tests_that_the_settings_name_count_where_reading_finds_none(project):
     ran = project.whet("tests", "k.py::copy_kernel", "--json")
     assert ran.status == 0, ran
     assert [test["launches"] for test in ran.lines[0]["tests"]] == [True]
+
+
+def test_doctor_names_what_is_not_sent_to_a_target(project, home):
+    folder = home / "config" / "whet"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text(
+        f"max_file_bytes = 4000\n[targets.far]\nvia = ['env', 'HERE=1']\npython = '{sys.executable}'\n"
+    )
+    (project.root / "weights.bin").write_bytes(b"w" * 5000)
+    ran = project.whet("doctor", "--target", "far")
+    assert "not sent to far: weights.bin" in ran.out
+    assert "max_file_bytes" in ran.out
+    assert "not sent" not in project.whet("doctor").out, "a local target reads the project itself"
 
 
 def test_unknown_run(project):

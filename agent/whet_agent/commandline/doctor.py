@@ -25,6 +25,8 @@ from whet_evaluator.evaluation import Target, Workspace
 from whet_evaluator.worker.records import Facts
 
 State = Literal["ok", "note", "fails"]
+_NAMED = 5
+"""Files that are named one by one."""
 
 
 @attrs.frozen
@@ -102,12 +104,31 @@ async def _target(loaded: Loaded, target: Target, root: Path) -> list[Check]:
     checks = [Check("target", "ok", f"{target.name}: {where}")]
     evaluator = WorkerEvaluator(target)
     try:
-        facts = await evaluator.open(Workspace(root=root, limits=loaded.settings.limits))
+        facts = await evaluator.open(_workspace(loaded, root))
     except EvaluatorError as error:
         return [*checks, Check(error.culprit, "fails", str(error))]
     finally:
         await evaluator.close()
-    return checks + _facts(facts)
+    return checks + _not_sent(evaluator) + _facts(facts)
+
+
+def _workspace(loaded: Loaded, root: Path) -> Workspace:
+    settings = loaded.settings
+    return Workspace(
+        root=root, include=settings.include, exclude=settings.exclude, limits=settings.limits,
+        max_file_bytes=settings.max_file_bytes, max_total_bytes=settings.max_total_bytes,
+    )  # fmt: skip
+
+
+def _not_sent(evaluator: WorkerEvaluator) -> list[Check]:
+    """Project files that the target does not get, so that their absence there is no riddle."""
+    if evaluator.in_place or not evaluator.left_out:
+        return []
+    named = ", ".join(evaluator.left_out[:_NAMED])
+    more = len(evaluator.left_out) - _NAMED
+    rest = f" and {more} more" if more > 0 else ""
+    cure = "raise max_file_bytes or max_total_bytes, or set the target's `root`"
+    return [Check("files", "note", f"not sent to {evaluator.target.name}: {named}{rest}; {cure}.")]
 
 
 def _facts(facts: Facts) -> list[Check]:
