@@ -6,7 +6,7 @@ One place knows all of them, so that none of them knows another.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,20 +98,28 @@ def _as_flags(choice: ModelChoice) -> dict[str, Any]:
 
 def workspace(loaded: Loaded) -> Callable[[Task], Workspace]:
     """The project's files as the settings bound them, unsaved buffers included."""
-    settings = loaded.settings
 
     def of(task: Task) -> Workspace:
-        return Workspace(
-            root=Path(task.root),
-            overlay={**task.overlay, task.unit.path: task.unit.text},
-            include=settings.include,
-            exclude=settings.exclude,
-            max_file_bytes=settings.max_file_bytes,
-            max_total_bytes=settings.max_total_bytes,
-            limits=settings.limits,
-        )
+        overlay = {**task.overlay, task.unit.path: task.unit.text}
+        return project_files(loaded, Path(task.root), overlay)
 
     return of
+
+
+def project_files(
+    loaded: Loaded, root: Path, overlay: Mapping[str, str] | None = None
+) -> Workspace:
+    """The files below `root` that the settings let be sent."""
+    settings = loaded.settings
+    return Workspace(
+        root=root,
+        overlay=dict(overlay or {}),
+        include=settings.include,
+        exclude=settings.exclude,
+        max_file_bytes=settings.max_file_bytes,
+        max_total_bytes=settings.max_total_bytes,
+        limits=settings.limits,
+    )
 
 
 # ---- what the model is told ------------------------------------------------------------

@@ -19,9 +19,10 @@ from whet_agent.settings.keys import KeyUnavailable, load_key
 from whet_agent.settings.loading import Loaded, UnknownTargetError, load_settings
 from whet_agent.settings.trust import HOW_TO_TRUST
 from whet_agent.store.journal import Journal, JournalError
+from whet_agent.wiring import project_files
 from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
-from whet_evaluator.evaluation import Target, Workspace
+from whet_evaluator.evaluation import Target
 from whet_evaluator.worker.records import Facts
 
 State = Literal["ok", "note", "fails"]
@@ -104,20 +105,12 @@ async def _target(loaded: Loaded, target: Target, root: Path) -> list[Check]:
     checks = [Check("target", "ok", f"{target.name}: {where}")]
     evaluator = WorkerEvaluator(target)
     try:
-        facts = await evaluator.open(_workspace(loaded, root))
+        facts = await evaluator.open(project_files(loaded, root))
     except EvaluatorError as error:
         return [*checks, Check(error.culprit, "fails", str(error))]
     finally:
         await evaluator.close()
     return checks + _not_sent(evaluator) + _facts(facts)
-
-
-def _workspace(loaded: Loaded, root: Path) -> Workspace:
-    settings = loaded.settings
-    return Workspace(
-        root=root, include=settings.include, exclude=settings.exclude, limits=settings.limits,
-        max_file_bytes=settings.max_file_bytes, max_total_bytes=settings.max_total_bytes,
-    )  # fmt: skip
 
 
 def _not_sent(evaluator: WorkerEvaluator) -> list[Check]:

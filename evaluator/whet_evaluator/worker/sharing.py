@@ -104,9 +104,7 @@ def told(tell: Callable[[], Any], patience_s: float) -> Any:
         try:
             isolation.die_with_parent(me)
             os.close(read_end)
-            data = json.dumps(tell()).encode()
-            while data:
-                data = data[os.write(write_end, data) :]
+            _write(write_end, json.dumps(tell()).encode())
         finally:
             os._exit(0)
     os.close(write_end)
