@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 import types
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-Identities = dict[str, object]
-"""The object behind each dotted name that exists."""
-
-WATCHED: dict[str, tuple[str, ...]] = {
+WATCHED: Mapping[str, tuple[str, ...]] = types.MappingProxyType({
     "builtins": (
         "abs", "all", "any", "max", "min", "len", "sum", "float", "round", "isinstance", "open",
         "getattr", "id", "print", "range", "zip", "__import__", "AssertionError",
@@ -63,38 +61,81 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "_pytest.outcomes": ("Failed", "Skipped", "fail"),
     "_pytest.assertion": ("pytest_runtest_protocol",),
     "pluggy": ("PluginManager", "HookCaller"),
-}  # fmt: skip
+})  # fmt: skip
 """By module, since `torch.testing` must have been imported for its names to count."""
-_OPERATOR = "the operator "
+_OPERATORS = ("aten/", "prims/", "prim/")
+_MISSING: Any = object()
 
 
-def taken(*, ours: bool) -> Identities:
-    """The objects as they are now; with `ours` also this package's, and torch's operators
-    that Python code has implemented anew."""
-    found: Identities = {}
+class Place(NamedTuple):
+    """Where a name is looked up, and what was there: `_MISSING` where nothing was."""
+
+    name: str
+    namespace: Mapping[str, Any]
+    key: str
+    value: Any
+
+
+def world() -> list[Place]:
+    """What comparisons, clocks, pytest and Triton are made of, as far as it is imported."""
+    found: list[Place] = []
     for module, names in WATCHED.items():
         holder = sys.modules.get(module)
         if holder is not None:
-            found[f"sys.modules.{module}"] = holder
+            found.append(Place(f"sys.modules.{module}", sys.modules, module, holder))
             for name in names:
-                _note(found, f"{module}.{name}", holder, name)
-    if ours:
-        _note_package(found)
-        library = sys.modules.get("torch.library")
-        for key in getattr(library, "_impls", ()):
-            if str(key).startswith(("aten/", "prims/", "prim/")):
-                found[f"{_OPERATOR}{key}"] = True
+                found += _reached(module, holder, name)
     return found
 
 
-def changed(before: Identities, after: Identities) -> list[str]:
-    """Names that now stand for something else. One that appeared counts only where that is
-    an operator of torch's own with a new implementation: modules are imported all the time."""
-    exchanged = [
-        name for name, value in before.items()
-        if after.get(name) is not value and not _wrapped_by_torch(value, after.get(name))
-    ]  # fmt: skip
-    return exchanged + [n for n in after if n not in before and n.startswith(_OPERATOR)]
+def package() -> list[Place]:
+    """What this package is made of: its modules, their functions, classes and constants."""
+    assert __package__ is not None
+    found: list[Place] = []
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith(__package__):
+            found.append(Place(f"sys.modules.{module_name}", sys.modules, module_name, module))
+            found += _made_of(module_name, module)
+    return found
+
+
+def version(module: types.ModuleType) -> list[Place]:
+    """What a version of the unit is made of; of its kernels also what they wrap and have chosen."""
+    name = module.__name__
+    found = [Place(f"sys.modules.{name}", sys.modules, name, module), *_made_of(name, module)]
+    for key, value in list(vars(module).items()):
+        if callable(getattr(type(value), "run", None)):
+            found += _kernel(f"{name}.{key}", value)
+    return found
+
+
+def sealed(places: list[Place], *, torch_may_wrap: bool) -> Callable[[], list[str]]:
+    """A function that names what stands for something else by then.
+
+    It holds all that it needs: whoever exchanges a name of this module meanwhile changes nothing
+    about it. With `torch_may_wrap` it excuses torch's own wrappers around torch's own functions.
+    """
+    kept = tuple(places)
+    missing = _MISSING
+    excuses = _wrapped_by_torch if torch_may_wrap else _never
+
+    def changed() -> list[str]:
+        return [
+            name for name, namespace, key, value in kept
+            if namespace.get(key, missing) is not value
+            and not excuses(value, namespace.get(key, missing))
+        ]  # fmt: skip
+
+    return changed
+
+
+def operators() -> frozenset[str]:
+    """Torch's own operators that Python code has implemented anew."""
+    library = sys.modules.get("torch.library")
+    return frozenset(
+        f"the operator {key}" for key in getattr(library, "_impls", ())
+        if str(key).startswith(_OPERATORS)
+    )  # fmt: skip
 
 
 def _wrapped_by_torch(old: Any, new: Any) -> bool:
@@ -110,38 +151,63 @@ def _wrapped_by_torch(old: Any, new: Any) -> bool:
     return "fn" in enclosed and enclosed["fn"].cell_contents is old
 
 
-def _note(found: Identities, name: str, holder: Any, dotted: str) -> None:
-    """Without `getattr` on instances: nothing of the candidate's may run here."""
-    value = holder
+def _never(_old: Any, _new: Any) -> bool:
+    return False
+
+
+def _reached(name: str, holder: Any, dotted: str) -> Iterator[Place]:
+    """Each step from `holder` along `dotted`, as far as it leads. Without `getattr` on instances:
+    nothing of the candidate's may run here."""
     for part in dotted.split("."):
-        value = _attribute(value, part)
-        if value is _MISSING:
+        for namespace in _namespaces(holder):
+            value = namespace.get(part, _MISSING)
+            yield Place(f"{name}.{part}", namespace, part, value)
+            if value is not _MISSING:
+                break
+        else:
             return
-    found[name] = value
+        name, holder = f"{name}.{part}", value
 
 
-_MISSING = object()
-
-
-def _attribute(holder: Any, name: str) -> Any:
+def _namespaces(holder: Any) -> list[Mapping[str, Any]]:
+    """Where Python looks for an attribute, in its order: what appears in an earlier one counts."""
     if isinstance(holder, type):
-        for kind in holder.__mro__:
-            if name in vars(kind):
-                return vars(kind)[name]
-        return _MISSING
-    return getattr(holder, "__dict__", {}).get(name, _MISSING)
+        return [vars(kind) for kind in holder.__mro__]
+    return [getattr(holder, "__dict__", {})]
 
 
-def _note_package(found: Identities) -> None:
-    assert __package__ is not None
-    for module_name, module in list(sys.modules.items()):
-        if not module_name.startswith(__package__):
+def _made_of(module_name: str, module: types.ModuleType) -> Iterator[Place]:
+    """Names that nobody assigns to while a program runs: what can be called, what is imported,
+    constants; with classes, their methods."""
+    namespace = vars(module)
+    for name, value in list(namespace.items()):
+        if name.startswith("__"):
             continue
-        found[f"sys.modules.{module_name}"] = module
-        for name, value in vars(module).items():
-            if callable(value) and not name.startswith("__"):
-                found[f"{module_name}.{name}"] = value
-            if isinstance(value, type) and value.__module__ == module_name:
-                for inner, member in vars(value).items():
-                    if callable(member) and not inner.startswith("__"):
-                        found[f"{module_name}.{name}.{inner}"] = member
+        if name.isupper() or isinstance(value, types.ModuleType) or _stays(value):
+            yield Place(f"{module_name}.{name}", namespace, name, value)
+        if isinstance(value, type) and value.__module__ == module_name:
+            members = vars(value)
+            for inner, member in list(members.items()):
+                if _stays(member):
+                    yield Place(f"{module_name}.{name}.{inner}", members, inner, member)
+
+
+def _stays(value: Any) -> bool:
+    """Whether it is code, or an object of this package's own."""
+    assert __package__ is not None
+    is_method = isinstance(value, (property, classmethod, staticmethod))
+    return callable(value) or is_method or type(value).__module__.startswith(__package__)
+
+
+def _kernel(name: str, kernel: Any) -> Iterator[Place]:
+    """What Triton's object for a kernel calls, wrappers and what they wrap alike; a tuner's choices
+    so far, which only an original's own launch may add to."""
+    own = vars(kernel)
+    for key in ("fn", "run", "configs", "cache", "device_caches", "base_fn"):
+        yield Place(f"{name}.{key}", own, key, own.get(key, _MISSING))
+    if isinstance(cache := own.get("cache"), dict):
+        for key, chosen in list(cache.items()):
+            yield Place(f"{name}.cache", cache, key, chosen)
+    inner = own.get("fn")
+    if inner is not None and callable(getattr(type(inner), "run", None)):
+        yield from _kernel(f"{name}.fn", inner)

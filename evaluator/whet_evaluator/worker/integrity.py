@@ -8,9 +8,9 @@ original's own text:
   removed. What counts is who asked: the nearest frame that is not the standard library's
   must be the unit's file.
 - Identities of what comparisons, clocks, pytest, Triton and this package are made of,
-  taken before the unit's module is executed and, in the tests, before each outermost call of a
-  launcher, and compared after it. A test that patches something itself is none of our business.
-  In the generated cases and under the clock calls are not compared yet.
+  taken before the unit's module is executed and before a launcher is called, in the tests, in
+  the generated cases and under the clock, and compared after it. A test that patches something
+  itself is none of our business.
 
 The first thing seen ends the child at once, with the trick as its only answer: nothing that
 the candidate does afterwards can take it back. What the original's text does as well is
@@ -25,6 +25,7 @@ import os
 import re
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -32,6 +33,7 @@ from . import identities
 
 Caught = Callable[[str, str], None]
 """Takes the trick's name and what was seen; does not return."""
+Check = Callable[[], None]
 
 _STDLIB = os.path.dirname(os.path.realpath(os.__file__))
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -81,7 +83,7 @@ _ALLOWED_BY = {
     _PROGRAMS: r"subprocess|os\.system|popen|fork",
     _THREADS: r"thread|Thread|concurrent|multiprocessing",
     _HIDDEN: r"\bexec\(|\beval\(|\bcompile\(",
-    _CODE: r"__code__",
+    _CODE: r"__code__|__defaults__|__kwdefaults__",
     _TRACING: r"settrace|setprofile|sys\.monitoring",
     _NATIVE: r"ctypes|cffi|load_inline|cpp_extension|mmap",
     _NETWORK: r"socket|urllib|requests|http",
@@ -91,6 +93,9 @@ _ALLOWED_BY = {
 
 class Watch:
     """One per child that runs a candidate. `caught` ends the process."""
+
+    installed: Watch | None = None
+    """Of the class itself, where an exchange is seen as that of its methods is."""
 
     def __init__(self, unit_file: str, original: str, caught: Caught) -> None:
         self._unit_file = os.path.realpath(unit_file)
@@ -102,6 +107,7 @@ class Watch:
             if not re.search(_ALLOWED_BY[trick], original)
         }
         self._busy = False
+        self._package: tuple[int, Callable[[], list[str]]] | None = None
 
     def install(self) -> None:
         """From now on until the process ends."""
@@ -112,19 +118,38 @@ class Watch:
     def is_unit(self, path: str) -> bool:
         return os.path.realpath(path) == self._unit_file
 
-    @contextlib.contextmanager
-    def guarding(self, doing: str, *, ours: bool = False) -> Iterator[None]:
-        """Ends the process if what is watched has been exchanged meanwhile.
+    def seal(self, doing: str, *, version: types.ModuleType | None = None) -> Check:
+        """A function that ends the process if what is watched has been exchanged by then: this
+        package, the world, and the version that was given.
 
-        `doing` is the sentence's end: `while add ran`. `ours` looks at this package, too.
+        `doing` is the sentence's end: `while add ran`. All that the function needs is bound now:
+        a candidate that reaches this module comes too late.
         """
-        before = identities.taken(ours=ours)
-        try:
-            yield
-        finally:
-            for name in identities.changed(before, identities.taken(ours=ours)):
-                if not self._does_so_too(name):
-                    self._caught("replaced a part of its judge", f"{name} was exchanged {doing}")
+        is_ours, own, state = self._sealed_package(), vars(self), dict(vars(self))
+        others = identities.world() + (identities.version(version) if version else [])
+        is_world = identities.sealed(others, torch_may_wrap=True)
+        implemented, before = identities.operators, identities.operators()
+        caught, is_excused, trick = self._caught, self._does_so_too, "replaced a part of its judge"
+
+        def check() -> None:
+            for name in is_ours():
+                caught(trick, f"{name} was exchanged {doing}")
+            for name, value in state.items():
+                if own.get(name) is not value:
+                    caught(trick, f"{name} of the watch was exchanged {doing}")
+            for name in [*is_world(), *(implemented() - before)]:
+                if not is_excused(name):
+                    caught(trick, f"{name} was exchanged {doing}")
+
+        return check
+
+    def _sealed_package(self) -> Callable[[], list[str]]:
+        """Anew only when something was imported: it is some thousand names."""
+        n_modules = len(sys.modules)
+        if self._package is None or self._package[0] != n_modules:
+            sealed = identities.sealed(identities.package(), torch_may_wrap=False)
+            self._package = n_modules, sealed
+        return self._package[1]
 
     def _does_so_too(self, name: str) -> bool:
         """Whether the original's text assigns to that attribute itself."""
@@ -196,11 +221,8 @@ def _matters(event: str, arguments: tuple[Any, ...]) -> bool:
     if event == "object.__getattr__":
         return arguments[1] in _FRAME_ATTRIBUTES
     if event == "object.__setattr__":
-        return bool(arguments[1] == "__code__")
+        return arguments[1] in {"__code__", "__defaults__", "__kwdefaults__"}
     return True
-
-
-_watch: list[Watch] = []
 
 
 def install(job: dict[str, Any], caught: Caught) -> None:
@@ -215,27 +237,38 @@ def install(job: dict[str, Any], caught: Caught) -> None:
         return
     watch = Watch(job["unit_file"], original, caught)
     watch.install()
-    _watch.append(watch)
+    Watch.installed = watch
 
 
 @contextlib.contextmanager
 def around_import(path: str) -> Iterator[None]:
     """While the file at `path` is executed as a module."""
-    if not _watch or not _watch[0].is_unit(path):
+    is_unit = Watch.installed is not None and Watch.installed.is_unit(path)
+    check = sealed("while the unit was imported") if is_unit else _nothing
+    try:
         yield
-        return
-    with _watch[0].guarding("while the unit was imported", ours=True):
-        yield
+    finally:
+        check()
 
 
 @contextlib.contextmanager
 def around_call(launcher: str) -> Iterator[None]:
     """While the outermost call of a launcher runs."""
-    if not _watch:
+    check = sealed(f"while {launcher} ran")
+    try:
         yield
-        return
-    with _watch[0].guarding(f"while {launcher} ran"):
-        yield
+    finally:
+        check()
+
+
+def sealed(doing: str, *, version: types.ModuleType | None = None) -> Check:
+    """See `Watch.seal`. Does nothing where no candidate is watched."""
+    watch = Watch.installed
+    return _nothing if watch is None else watch.seal(doing, version=version)
+
+
+def _nothing() -> None:
+    """The check of a process that runs no candidate."""
 
 
 def _text(path: str) -> str | None:

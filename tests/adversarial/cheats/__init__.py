@@ -17,6 +17,7 @@ from . import (
     state,
     substitution,
     targets,
+    within,
 )
 
 CHEATS: tuple[Cheat, ...] = (
@@ -32,4 +33,5 @@ CHEATS: tuple[Cheat, ...] = (
     *harness.CHEATS,
     *process.CHEATS,
     *clock.CHEATS,
+    *within.CHEATS,
 )

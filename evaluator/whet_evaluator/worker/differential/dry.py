@@ -18,6 +18,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .. import integrity
 from .inputs import Inputs
 from .outputs import NOT_RUN
 
@@ -67,6 +68,10 @@ class Dry:
 
     def call(self, find: Callable[[], Callable[..., Any]], made: Inputs) -> str | None:
         """What the launcher raised, as in `outputs.Run`."""
+        with integrity.around_call("a launcher"):
+            return self._called(find, made)
+
+    def _called(self, find: Callable[[], Callable[..., Any]], made: Inputs) -> str | None:
         try:
             function = find()
             args, kwargs = made.arguments(function)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import streams
+from .. import integrity, streams
 from ..proof import Proof
 from ..returned import structure_of, tensors_in
 from . import encoded, inputs
@@ -51,6 +51,10 @@ class Prepared:
         self._call = case["call"]
         self.is_again = shifted
         self._inputs = inputs.build(case, device, pointer_shift=shifted)
+
+    @property
+    def launcher(self) -> str:
+        return str(self._call["launcher"])
 
     @property
     def tensors(self) -> list[Any]:
@@ -113,6 +117,7 @@ class Execution:
         held: dict[str, str] = {}
         kept: list[tuple[str, Any]] = []
         settings = Settings(self._torch)
+        check = integrity.sealed(f"while {prepared.launcher} ran")
         streams.begin()
         try:
             function = find()
@@ -120,7 +125,9 @@ class Execution:
             holdings = prepared.holdings(args, kwargs)
             with self._watched():
                 returned = function(*args, **kwargs)
+                check()  # at once: what is exchanged for a moment is put back when it is used
                 gradients = self._gradients(tensors_in(returned))
+                check()
                 held, kept = holdings.changed()
                 self._note_origins(returned, gradients, kept)
         except (KeyboardInterrupt, SystemExit):
@@ -138,6 +145,7 @@ class Execution:
         plain: list[Any] = []
         live = () if raised else tuple(tensors_in(returned))
         structure = "" if raised else structure_of(returned, plain)
+        check()
         return Made(
             raised, structure, tuple(plain), tuple(made), changed, prepared.zones_intact(),
             left_changed, live, self._origins, _together(self._torch, live), is_work_left,
