@@ -38,7 +38,7 @@ from whet_evaluator.worker import arguments, codec, importing, replay, surroundi
 from whet_evaluator.worker.clock import Clock  # noqa: E402
 from whet_evaluator.worker.measure import Order, Together, measure  # noqa: E402
 from whet_evaluator.worker.records import Case, Timing  # noqa: E402
-from whet_evaluator.worker.versions import Versions, share_tuning  # noqa: E402
+from whet_evaluator.worker.versions import Versions  # noqa: E402
 
 TRUE = 1.03
 MAX_FAILURES = 10
@@ -222,7 +222,6 @@ class Laboratory:
         versions = Versions(
             self._module("original", extras[0]), self._module("candidate", extras[1])
         )
-        share_tuning(versions.original, versions.candidate)
         job = {"launches": [], "calls": [call]}
         (found,) = replay.cases(job, versions, "cuda").replays
 

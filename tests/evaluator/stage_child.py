@@ -14,12 +14,14 @@ _PATIENCE_S = 240.0
 _CHILD = """
 import importlib, json, os, sys
 job, call, answer = json.load(open(sys.argv[1])), sys.argv[2], sys.argv[3]
-sys.path.insert(0, sys.argv[4])
+ours = [sys.argv[4], *([os.path.dirname(sys.argv[4])] if "tests." in call else [])]
+sys.path[:0] = ours
 functions = [
     getattr(importlib.import_module(module if "." in module else "whet_evaluator.worker." + module), function)
     for module, _, function in (one.partition(":") for one in call.split("+"))
 ]
-sys.path.remove(sys.argv[4])
+for path in ours:
+    sys.path.remove(path)
 job["progress"] = lambda detail="", done=0, total=0: None
 for function in functions:
     result = function(job)

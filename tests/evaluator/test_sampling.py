@@ -363,6 +363,57 @@ def test_what_is_not_read_has_no_floor() -> None:
     assert case.floor_us == 0.0
 
 
+# ---- awkward and honest ---------------------------------------------------------------
+
+
+def noisy(device: Device, share: float = 1.0) -> Run:
+    """A launcher that draws a seed of its own for each call."""
+
+    def run(inputs: Any) -> list[Any]:
+        x, out = inputs[0][0], torch.empty_like(inputs[0][0])
+        generator = torch.Generator().manual_seed(int(torch.randint(0, 1 << 30, (1,))))
+        kept = int(share * len(x))
+        drawn = torch.rand(x.shape, generator=generator)
+        device.launch(lambda: torch.mul(x[:kept], drawn[:kept], out=out[:kept]))
+        return [out]
+
+    return run
+
+
+@BOTH
+def test_numbers_that_a_launcher_draws_itself_are_drawn_alike(launch_us: float) -> None:
+    device = Device(launch_us)
+    case = time(device, noisy(device), noisy(device))
+    (note,) = case.notes
+    assert "draws numbers of its own" in note
+    with pytest.raises(DiffersError, match="output 0 differs"):
+        time(device, noisy(device, share=0.5), noisy(device))
+
+
+def quantised(device: Device, n_off: int, by: int = 1) -> Run:
+    def run(inputs: Any) -> list[Any]:
+        x = inputs[0][0]
+        out = torch.empty_like(x, dtype=torch.int8)
+
+        def work() -> None:
+            out.copy_((x * 20).round())
+            out[:n_off] += by
+
+        device.launch(work)
+        return [out]
+
+    return run
+
+
+@BOTH
+def test_a_quantised_value_half_way_between_two_may_fall_either_way(launch_us: float) -> None:
+    device = Device(launch_us)
+    assert time(device, quantised(device, 1), quantised(device, 0)).notes == ()
+    for n_off, by in ((2, 1), (1, 2)):
+        with pytest.raises(DiffersError, match="output 0 differs"):
+            time(device, quantised(device, n_off, by), quantised(device, 0))
+
+
 # ---- a difficult device ---------------------------------------------------------------
 
 

@@ -29,9 +29,14 @@ def time_stage(
     edit: tuple[str, str] = ("", ""),
     op: bool = False,
     launchers: list[str] = LAUNCHERS,
+    before: tuple[str, str] = ("", ""),
+    stages: str = "interpret:install+timing:run",
 ) -> dict:
-    """Records `nodes` on the habits' original, then times a candidate: the text edited."""
+    """Records `nodes` on the habits' original, as `before` edits it, then times a candidate: the
+    text edited once more."""
     text = (HABITS / "kernels.py").read_text()
+    assert before[0] in text
+    text = text.replace(*before) if before[0] else text
     if not op:  # the operator is registered when the module is imported
         start, end = text.index("@torch.library.custom_op"), text.index("def properties_grid")
         text = text[:start] + text[end:]
@@ -39,6 +44,7 @@ def time_stage(
     for folder in (root, scratch):
         shutil.copytree(HABITS, folder)
         (folder / "kernels.py").write_text(text)
+        (folder / "table.py").write_text("OPS = {}\n")
     unit = {"path": "kernels.py", "kernels": [], "launchers": launchers, "text": ""}
     job = make_job(root, scratch, tmp_path / "out", "kernels.py", unit=unit)
     nodes = [f"test_habits.py::{name}" for name in nodes]
@@ -50,7 +56,7 @@ def time_stage(
     original.write_text(text)
     job |= {"original": str(original), "rounds": 2, "pairs": 2}
     job |= {"launches": recorded["launches"], "calls": recorded["calls"]}
-    return run_stage("interpret:install+timing:run", job)
+    return run_stage(stages, job)
 
 
 def names(result: dict) -> list[str]:
@@ -153,6 +159,72 @@ def test_a_module_that_registers_operators_is_timed_in_two_processes(tmp_path: P
     assert [len(pairs) for pairs in case.control] == [1, 1]
     (sentence,) = result["differs"]
     assert sentence.startswith("add(float16[300], float16[300]): output 0 differs")
+
+
+_HEAD = "def add(x, y, *, block=128):\n"
+_DISPATCH = "def add(x, y, *, block=128):\n    return table.OPS['add'](x, y, block=block)\n"
+_ENTERS = {
+    "that the last one enters": "table.OPS['add'] = _add",
+    "that the first one enters": "table.OPS.setdefault('add', _add)",
+    "that takes no second entry": (
+        "assert table.OPS.get('add') is None or table.OPS['add'].__globals__ is globals()\n"
+        "table.OPS['add'] = _add"
+    ),
+}
+
+
+@pytest.mark.parametrize("enters", _ENTERS.values(), ids=_ENTERS)
+def test_launchers_in_a_table_of_the_project_are_timed_in_two_processes(
+    tmp_path: Path, enters: str
+) -> None:
+    """In one, both versions' calls would lead to the one launcher that stands in the table. This
+    candidate is wrong, so that its having been called shows."""
+    table = (_HEAD, f"import table\n\n\n{_DISPATCH}\n\n{_HEAD.replace('add', '_add')}")
+    returned = ("num_warps=2)\n    return out\n", f"num_warps=2)\n    return out\n\n\n{enters}\n")
+    text = (HABITS / "kernels.py").read_text().replace(*table).replace(*returned)
+    result = time_stage(
+        tmp_path, ["test_to_device_and_dtype", "test_heuristics"],
+        before=((HABITS / "kernels.py").read_text(), text), edit=("x + y, mask=mask", "x, mask=mask"),
+    )  # fmt: skip
+    assert [case["processes"] for case in result["cases"]] == [2, 2], result
+    (sentence,) = result["differs"]
+    assert sentence.startswith("add(float16[300], float16[300]): output 0 differs")
+
+
+_JUDGE = "    import sys\n    worker = 'whet_evaluator.worker.'\n"
+_TAMPERING = {
+    "clock": "    sys.modules[worker + 'clock'].Clock.timed = lambda self, calls, **k: None\n",
+    "comparison": "    sys.modules[worker + 'sampling'].differs = lambda *a: None\n",
+    "other kernel": "    sys.modules['kernels__original'].add_kernel = add_kernel\n",
+    "other name": "    sys.modules['kernels__original'].triton = None\n",
+    "run of the other kernel": "    sys.modules['kernels__original'].add_kernel.run = None\n",
+    "choice of a tuner": "    sys.modules['kernels__original'].tuned_kernel.cache = {}\n",
+    "watch": "    sys.modules[worker + 'integrity'].Watch.installed = None\n",
+    "check": (
+        "    class C(sys.modules[worker + 'integrity'].Watch): pass\n"
+        "    sys.modules[worker + 'integrity'].Watch.installed.seal = lambda *a, **k: None\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("tampering", _TAMPERING.values(), ids=_TAMPERING)
+def test_a_launcher_that_turns_on_the_clock_is_caught(tmp_path: Path, tampering: str) -> None:
+    body = "    out = torch.empty_like(x)\n    n = out.numel()\n"
+    result = time_stage(
+        tmp_path, ["test_to_device_and_dtype", "test_autotuned"], edit=(body, _JUDGE + tampering + body),
+        stages="interpret:install+tests.evaluator.sealing:watched+timing:run",
+    )  # fmt: skip
+    assert result["caught"][0] == "replaced a part of its judge", result
+    assert "exchanged under the clock" in result["caught"][1]
+
+
+def test_an_honest_candidate_is_timed_under_watch(tmp_path: Path) -> None:
+    result = time_stage(
+        tmp_path, ["test_to_device_and_dtype", "test_autotuned", "test_autograd"],
+        edit=("block=128", "block=64"),
+        stages="interpret:install+tests.evaluator.sealing:watched+timing:run",
+    )  # fmt: skip
+    assert len(names(result)) == 3, result
 
 
 def test_what_one_version_lacks_is_named(tmp_path: Path) -> None:

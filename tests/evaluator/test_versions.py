@@ -25,9 +25,10 @@ CHECK = """
 import sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import original, candidate
-from whet_evaluator.worker.versions import share_tuning
-share_tuning(original, candidate)
+from whet_evaluator.worker.versions import Versions, hand_over_tuning
+versions = Versions(original, candidate)
 original.scale.fn.cache[(7,)] = original.scale.fn.configs[1]
+hand_over_tuning(versions)
 print(candidate.scale.fn.cache.get((7,)))
 """
 

@@ -30,6 +30,23 @@ def left_behind(made: list[Any], inputs: Any) -> list[Any]:
     return [*made, *tensors_in(values(inputs))]
 
 
+def differs(clock: Clock, left: list[Any], wanted: list[Any]) -> None:
+    """Raises `DiffersError` unless a call left behind what it must have."""
+    if len(left) != len(wanted):
+        raise DiffersError(f"a call leaves {len(left)} tensors instead of {len(wanted)}")
+    for number, (got, want) in enumerate(zip(left, wanted)):
+        compare(clock, number, got, want)
+
+
+def agree(clock: Clock, left: list[Any], wanted: list[Any]) -> bool:
+    """Whether `differs` finds nothing."""
+    try:
+        differs(clock, left, wanted)
+    except DiffersError:
+        return False
+    return True
+
+
 def compare(clock: Clock, number: int, got: Any, want: Any) -> None:
     """Loose on purpose: rounding is the tests' business, a skipped computation is ours.
     Raises `DiffersError`."""
@@ -46,6 +63,8 @@ def compare(clock: Clock, number: int, got: Any, want: Any) -> None:
         return
     exact = not want.dtype.is_floating_point
     a, b = got.detach().double(), want.double()
+    if exact and _is_quantised(want) and _is_rounded_otherwise(a, b):
+        return
     coarse = want.dtype.is_floating_point and want.dtype.itemsize <= 2
     tolerance = 0.0 if exact else (0.05 if coarse else 0.01)
     finite = clock.isfinite(b)
@@ -54,6 +73,18 @@ def compare(clock: Clock, number: int, got: Any, want: Any) -> None:
     if not bool(close.all()):
         share = 100.0 * float((~close).double().mean())
         raise DiffersError(f"output {number} differs in {share:.3g} % of its elements")
+
+
+def _is_quantised(tensor: Any) -> bool:
+    return bool(tensor.element_size() == 1 and str(tensor.dtype) != "torch.bool")
+
+
+def _is_rounded_otherwise(got: Any, want: Any) -> bool:
+    """Whether a value half way between two integers fell the other way, here and there: by the
+    same measure as in the generated cases."""
+    apart = (got - want).abs()
+    n_wrong = int((apart > 0).sum())
+    return n_wrong <= max(1, want.numel() // 1000) and float(apart.max()) <= 1.0
 
 
 def judge_after(after_us: dict[int, float], sample_us: float) -> None:

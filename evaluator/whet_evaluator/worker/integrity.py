@@ -134,8 +134,8 @@ class Watch:
         def check() -> None:
             for name in is_ours():
                 caught(trick, f"{name} was exchanged {doing}")
-            for name, value in state.items():
-                if own.get(name) is not value:
+            for name in {*state, *own}:
+                if name not in state or own.get(name) is not state[name]:
                     caught(trick, f"{name} of the watch was exchanged {doing}")
             for name in [*is_world(), *(implemented() - before)]:
                 if not is_excused(name):
@@ -244,7 +244,7 @@ def install(job: dict[str, Any], caught: Caught) -> None:
 def around_import(path: str) -> Iterator[None]:
     """While the file at `path` is executed as a module."""
     is_unit = Watch.installed is not None and Watch.installed.is_unit(path)
-    check = sealed("while the unit was imported") if is_unit else _nothing
+    check = sealed("while the unit was imported") if is_unit else unwatched
     try:
         yield
     finally:
@@ -264,10 +264,10 @@ def around_call(launcher: str) -> Iterator[None]:
 def sealed(doing: str, *, version: types.ModuleType | None = None) -> Check:
     """See `Watch.seal`. Does nothing where no candidate is watched."""
     watch = Watch.installed
-    return _nothing if watch is None else watch.seal(doing, version=version)
+    return unwatched if watch is None else watch.seal(doing, version=version)
 
 
-def _nothing() -> None:
+def unwatched() -> None:
     """The check of a process that runs no candidate."""
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import random
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from . import schedule
+from . import integrity, schedule
 from .checks import judge_after, judge_process, judge_speed
 from .clock import Clock
 from .physics import Compulsory, floor_us
@@ -18,6 +19,7 @@ from .records import Case
 from .replay import Replay
 from .sampling import Engine
 from .schedule import AGAIN, CANDIDATE, ORIGINAL, Taken, Watch
+from .versions import Versions, hand_over_tuning, launching_own
 
 LATE_IS_NORMAL = 10
 """A few samples, mostly the first, start before a host that was interrupted has queued all."""
@@ -69,10 +71,18 @@ class Crew(schedule.Sampler, Protocol):
 class Together:
     """Both versions in this process."""
 
-    def __init__(self, clock: Clock, replay: Replay, order: Order) -> None:
+    def __init__(
+        self, clock: Clock, replay: Replay, order: Order, versions: Versions | None = None
+    ) -> None:
+        """`versions` are the modules that `replay` calls, None where it calls others."""
         self.name = replay.name
+        self._versions = versions
         runs = {ORIGINAL: replay.original, CANDIDATE: replay.candidate, AGAIN: replay.original}
-        self._engine = Engine(clock, replay, runs, seed=order.seed, cache_bytes=order.cache_bytes)
+        original = versions.original if versions is not None else None
+        check = integrity.sealed("under the clock", version=original)
+        self._engine = Engine(
+            clock, replay, runs, seed=order.seed, cache_bytes=order.cache_bytes, check=check
+        )
         self.begin_round = self._engine.begin_round
         self.begin_pair = self._engine.begin_pair
         self.sample = self._engine.sample
@@ -80,8 +90,8 @@ class Together:
 
     def ready(self, order: Order) -> Ready:
         engine = self._engine
-        engine.prepare()
-        engine.believe(engine.expect(ORIGINAL))
+        engine.prepare(self._first_run)
+        engine.believe(engine.expect(ORIGINAL), draws_itself=engine.draws_itself)
         pilot = engine.pilot()
         chosen = plan([pilot], order.cache_bytes)
         engine.adopt(chosen)
@@ -92,6 +102,18 @@ class Together:
             capture_faults=(pilot.capture_fault,) if pilot.capture_fault else (),
             processes=1,
         )
+
+    @contextmanager
+    def _first_run(self, number: int) -> Iterator[None]:
+        """Raises `CrossedError` where a version launches the other one's kernels."""
+        if self._versions is None:
+            yield
+            return
+        is_candidate = number == CANDIDATE
+        if is_candidate:
+            hand_over_tuning(self._versions)
+        with launching_own(self._versions, is_candidate=is_candidate):
+            yield
 
     def n_late(self) -> int:
         return self._engine.n_late

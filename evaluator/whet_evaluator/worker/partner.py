@@ -1,8 +1,8 @@
 """The original in a process of its own, for modules of which one process can hold only one.
 
 The process is forked before the device is touched and before anything of the user is
-imported, and waits. If the candidate turns out to register operators while it is imported,
-the partner loads the original, and from then on the two take turns on the device, sample by
+imported, and waits. If the candidate turns out to register operators while it is imported, or
+a version to launch the other's kernels, the partner loads the original, and from then on the two take turns on the device, sample by
 sample: each waits for the device to be idle before it answers, and the other only then
 begins. The candidate never runs in the partner, which is also where outputs are computed that
 the candidate's are compared with. Otherwise the partner ends without having done anything.
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import IO, Any
 
-from . import importing, overlay, replay
+from . import importing, integrity, overlay, replay
 from .clock import Clock
 from .measure import Order, Ready
 from .physics import Compulsory
@@ -95,7 +95,7 @@ class Apart:
         runs = {CANDIDATE: case.candidate}
         self._engine = Engine(
             clock, case, runs, seed=order.seed, cache_bytes=order.cache_bytes,
-            most_drawings=DRAWINGS,
+            most_drawings=DRAWINGS, check=integrity.sealed("under the clock"),
         )  # fmt: skip
 
     def ready(self, order: Order) -> Ready:
@@ -107,7 +107,8 @@ class Apart:
         adopt_tuned(self._candidate, theirs["tuned"])
         engine = self._engine
         engine.prepare()
-        engine.believe(self._clock.load(self._expected))
+        expected = self._clock.load(self._expected)
+        engine.believe(expected, draws_itself=theirs["draws_itself"])
         os.unlink(self._expected)
         pilots = [Pilot(**theirs["pilot"]), engine.pilot()]
         chosen = plan(pilots, order.cache_bytes)
@@ -188,8 +189,11 @@ class _Original:
         )
         self._engine.prepare()
         self._clock.save(self._engine.expect(ORIGINAL), expected)
-        pilot = dataclasses.asdict(self._engine.pilot())
-        return {"pilot": pilot, "tuned": tuned(self._versions.original)}
+        return {
+            "pilot": dataclasses.asdict(self._engine.pilot()),
+            "tuned": tuned(self._versions.original),
+            "draws_itself": self._engine.draws_itself,
+        }
 
     def capture_fault(self) -> str | None:
         found: str | None = self._engine.capture_fault()

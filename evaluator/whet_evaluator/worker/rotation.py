@@ -1,7 +1,8 @@
 """Sets of inputs that take turns under the clock, with values that change under fixed pointers.
 
 What defeats which trick: every call of a sample has a set of its own and the next sample
-goes on with others, so nothing can be kept by pointer or object; values are written anew
+goes on with others, so nothing can be kept by pointer or object (a device graph holds its
+pointers: there the next round, which captures anew, goes on with others); values are written anew
 before each sample through storages, which changes no version counter, so nothing can be
 kept by pointer *and* version, and a graph that replays stale results is wrong; several
 drawings of values alternate, so a buffer that comes back from the allocator holds the

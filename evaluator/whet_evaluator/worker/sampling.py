@@ -12,10 +12,12 @@ from __future__ import annotations
 import random
 import statistics
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from .checks import DiffersError, compare, left_behind
+from .checks import agree, differs, left_behind
 from .clock import Clock
+from .integrity import Check, unwatched
 from .physics import Compulsory, compulsory
 from .plans import HOST_SPREAD, LAUNCH_BOUND, MAX_WAIT_US, QUEUE_US, Pilot, Plan
 from .replay import Replay
@@ -40,7 +42,9 @@ class Engine:
         seed: int,
         cache_bytes: int,
         most_drawings: int = MAX_DRAWINGS,
+        check: Check = unwatched,
     ) -> None:
+        """`check` ends the process where a version has tampered with what reads the clock."""
         self._clock = clock
         self._versions = {number: SampledVersion(run) for number, run in runs.items()}
         self._rotation = Rotation(clock, replay, seed, most_drawings)
@@ -54,17 +58,25 @@ class Engine:
         self._wait_us = 0.0
         self._extra_us = 0.0
         self._tolerates_late = False
+        self._untouched = check
+        self.draws_itself = False
+        """Whether a version draws numbers that its inputs do not decide, such as a seed."""
         self.n_late = 0
         self.notes: list[str] = []
 
     # ---- before the clock -------------------------------------------------------------
 
-    def prepare(self) -> None:
-        """Compiles and tunes every version, outside of any reading."""
+    def prepare(
+        self, around: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
+    ) -> None:
+        """Compiles and tunes every version, outside of any reading; each first run is made within
+        what `around` gives for the version's number."""
         self._rotation.grow(2)
-        for version in self._versions.values():
+        for number, version in self._versions.items():
             self._rotation.refresh([0], 0)
-            self._made_like = [t.detach() for t in version.run(self._rotation.sets[0])]
+            with around(number):
+                self._made_like = [t.detach() for t in version.run(self._rotation.sets[0])]
+            self._untouched()
         self._clock.synchronize()
         if self._clock.is_asynchronous:
             first = next(iter(self._versions.values()))
@@ -78,16 +90,28 @@ class Engine:
         """What that version makes of each drawing: all that a call leaves behind."""
         expected = []
         for drawing in range(self._rotation.n_drawings):
-            self._rotation.refresh([0], drawing)
-            inputs = self._rotation.sets[0]
-            made = self._versions[version].run(inputs)
-            expected.append([t.detach().clone() for t in left_behind(made, inputs)])
+            left = self._seeded(self._versions[version], drawing, seed=drawing)
+            expected.append([t.detach().clone() for t in left])
+        again = self._seeded(self._versions[version], 0, seed=self._rotation.n_drawings)
+        self.draws_itself = not agree(self._clock, again, expected[0])
         self._clock.synchronize()
         return expected
 
-    def believe(self, expected: list[list[Any]]) -> None:
+    def _seeded(self, version: SampledVersion, drawing: int, *, seed: int) -> list[Any]:
+        """What one call beside the clock leaves behind, torch's generators seeded before it."""
+        self._rotation.refresh([0], drawing)
+        self._poison(None)
+        self._clock.torch.manual_seed(seed)
+        inputs = self._rotation.sets[0]
+        return left_behind(version.run(inputs), inputs)
+
+    def believe(self, expected: list[list[Any]], *, draws_itself: bool) -> None:
         """Takes `expected` as what checked samples must have left behind."""
-        self._expected = expected
+        self._expected, self.draws_itself = expected, draws_itself
+        if draws_itself:
+            self.notes.append(
+                "the launcher draws numbers of its own, so outputs were compared beside the clock"
+            )
 
     def pilot(self) -> Pilot:
         """Measures roughly what a call of each version takes."""
@@ -153,6 +177,7 @@ class Engine:
             version = self._versions[number]
             self._capture(version)
             waits.append(self._replay_us(version))
+        self._untouched()  # a sample replays; no version's own code runs until the next round
         self._wait_us = max(self._wait_us, min(500.0, HOST_SPREAD * max(waits) + QUEUE_US))
 
     def begin_pair(self) -> None:
@@ -168,7 +193,9 @@ class Engine:
             if self._plan.method == "events":
                 version.kept, version.position = [], self._draw_position()
             self._ready(version, turn)
+            self._untouched_by_calls()
             reading = self._clock.timed(self._calls(version), wait_us=self._wait_us, extra_us=extra)
+            self._untouched_by_calls()
             if not reading.late or self._tolerates_late:
                 break
             self._lengthen(is_last=attempt == MAX_LATE - 1)
@@ -192,17 +219,23 @@ class Engine:
     def _ready(self, version: SampledVersion, turn: Turn) -> None:
         """New values in the inputs, no right answers in free memory, a cold cache."""
         self._rotation.refresh(self._window, turn.drawing)
-        own = version.kept
-        if version.graph is None:
-            own = [self._clock.empty_like(t) for t in (*self._made_like, *self._made_like)]
+        self._poison(None if version.graph is None else version.kept)
+        if self._flushed is not None:
+            self._clock.total(self._flushed)
+
+    def _poison(self, kept: list[Any] | None) -> None:
+        """The outputs of a graph, or as much free memory as two calls take."""
+        twice = (*self._made_like, *self._made_like)
+        own = [self._clock.empty_like(t) for t in twice] if kept is None else kept
         mine = self._rotation.pointers(self._window)
         for tensor in own:
             storage = tensor.untyped_storage()
             if storage.nbytes() and storage.data_ptr() not in mine:
                 poison(flat(self._clock, tensor))
-        del own
-        if self._flushed is not None:
-            self._clock.total(self._flushed)
+
+    def _untouched_by_calls(self) -> None:
+        if self._plan.method == "events":
+            self._untouched()
 
     def _draw_position(self) -> int:
         return self._secret.randrange(len(self._window))
@@ -275,12 +308,11 @@ class Engine:
         """Compares what one call of the sample left behind with what it must have."""
         rotation, position = self._rotation, version.position
         drawing = rotation.drawing_of(position, turn.drawing)
-        left = left_behind(version.kept, rotation.sets[self._window[position]])
-        wanted = self._expected[drawing]
-        if len(left) != len(wanted):
-            raise DiffersError(f"a call leaves {len(left)} tensors instead of {len(wanted)}")
-        for i, (got, want) in enumerate(zip(left, wanted)):
-            compare(self._clock, i, got, want)
+        if self.draws_itself:
+            left = self._seeded(version, drawing, seed=drawing)
+        else:
+            left = left_behind(version.kept, rotation.sets[self._window[position]])
+        differs(self._clock, left, self._expected[drawing])
 
 
 def poison(storage: Any) -> None:

@@ -19,7 +19,7 @@ from .measure import Crew, Order, Together, measure
 from .partner import Apart, Partner
 from .phases import mark_of
 from .records import Case
-from .versions import Versions, has_tuners, load_versions
+from .versions import CrossedError, Versions, has_tuners, load_versions, parted
 
 DEADLINE_SHARE = 0.5
 
@@ -64,8 +64,6 @@ class _Stage:
             versions = load_versions(self._job)
             if versions.registers:
                 self._partner.ask("load")
-            else:
-                self._partner.close()
         except Exception as error:
             trace = importing.trimmed_trace(error, self._job["unit_file"])
             reason = f"the versions could not be loaded side by side: {trace.splitlines()[-1]}"
@@ -84,13 +82,31 @@ class _Stage:
             self._clock.open()  # what it calibrates may have been disturbed
         self._vitals = vitals.Vitals(vitals.reader(surroundings.uuid(self._torch)))
         self._described = surroundings.Described(self._torch)
-        for number, case in enumerate(found.replays):
-            self._time(case, number, len(found.replays), versions)
-            if self._cheated is not None:
-                break
+        try:
+            self._time_all(found.replays, versions)
+        except CrossedError:
+            self._time_apart(versions)
         self._note_environment()
         mark("samples")
         return self._answer()
+
+    def _time_all(self, cases: list[replay.Replay], versions: Versions) -> None:
+        for number, case in enumerate(cases):
+            self._time(case, number, len(cases), versions)
+            if self._cheated is not None:
+                break
+
+    def _time_apart(self, versions: Versions) -> None:
+        """Once more from the first case on, the original in the other process."""
+        self._timed, self._differs = [], []
+        try:
+            self._partner.ask("load")
+            alone = parted(versions)
+        except Exception as error:
+            trace = importing.trimmed_trace(error, self._job["unit_file"])
+            self._not_timed.append(f"no process holds one version alone: {trace.splitlines()[-1]}")
+            return
+        self._time_all(replay.cases(self._job, alone, "cuda").replays, alone)
 
     def _rehearse(self, cases: list[replay.Replay], versions: Versions) -> None:
         """Runs every version, and takes a few samples of the smallest case to throw them away,
@@ -123,6 +139,8 @@ class _Stage:
         try:
             crew = self._crew(case, order, versions)
             self._timed.append(measure(self._clock, crew, order))
+        except CrossedError:
+            raise
         except DiffersError as difference:
             self._differs.append(f"{case.name}: {difference}")
         except CheatedError as cheat:
@@ -153,7 +171,7 @@ class _Stage:
         if versions.registers:
             folder = self._job["output_dir"]
             return Apart(self._clock, case, order, self._partner, versions.candidate, folder)
-        return Together(self._clock, case, order)
+        return Together(self._clock, case, order, versions)
 
     def _may_go_on(self, seconds: float, n_left: int) -> bool:
         """Further rounds may take this case's share of half the stage's time."""

@@ -4,7 +4,8 @@ The candidate comes under its own name, the original beside it in the same packa
 module that registers operators with torch while it is imported cannot be loaded twice:
 the second registration silently redirects the *first* version's operator. That is noticed
 when the candidate has been imported, before the original is: then the original is loaded
-in another process, under the name that the candidate has in this one.
+in another process, under the name that the candidate has in this one. Tables of the project's
+own, where the second launcher takes the first one's place, show in what is launched.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -45,9 +46,59 @@ def load_versions(job: dict[str, Any]) -> Versions:
     package = candidate.__name__.rpartition(".")[0]
     stem = os.path.splitext(os.path.basename(job["unit_file"]))[0]
     name = f"{package}.{stem}__original" if package else f"{stem}__original"
-    original = importing.load_file(job["original"], name)
-    share_tuning(original, candidate)
+    try:
+        original = importing.load_file(job["original"], name)
+    except Exception:  # a table that takes no second entry, say: then not side by side
+        sys.modules.pop(name, None)
+        return Versions(candidate, candidate, registers=True)
     return Versions(original, candidate)
+
+
+def parted(versions: Versions) -> Versions:
+    """Forgets the original, for which another process must be found, and executes the candidate
+    once more: what it enters in tables stands there for it again."""
+    sys.modules.pop(versions.original.__name__, None)
+    spec = versions.candidate.__spec__
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(versions.candidate)
+    return Versions(versions.candidate, versions.candidate, registers=True)
+
+
+class CrossedError(Exception):
+    """A version launched the other's kernel: a table of the project led it there."""
+
+
+@contextlib.contextmanager
+def launching_own(versions: Versions, *, is_candidate: bool) -> Iterator[None]:
+    """Raises `CrossedError` at the end for a launch of the other version's kernels meanwhile.
+    Not for use under the clock: each launch is looked at."""
+    other = versions.original if is_candidate else versions.candidate
+    seen: list[Any] = []
+    kept = [(kind, kind.run) for kind in _launchable()]
+    for kind, run in kept:
+        kind.run = _noting(run, seen)
+    try:
+        yield
+    finally:
+        for kind, run in kept:
+            kind.run = run
+    if any(around is vars(other) for around in seen):
+        raise CrossedError("a version launched a kernel of the other one")
+
+
+def _noting(run: Any, seen: list[Any]) -> Any:
+    def noted(kernel: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.append(getattr(getattr(kernel, "fn", None), "__globals__", None))
+        return run(kernel, *args, **kwargs)
+
+    return noted
+
+
+def _launchable() -> list[Any]:
+    """Triton's classes of functions that are launched, as far as they are imported."""
+    found = (("triton.runtime.jit", "JITFunction"),
+             ("triton.runtime.interpreter", "InterpretedFunction"))  # fmt: skip
+    return [getattr(sys.modules[m], name) for m, name in found if m in sys.modules]
 
 
 def load_original(job: dict[str, Any]) -> Versions:
@@ -98,17 +149,18 @@ class _OriginalFinder:
         )
 
 
-def share_tuning(original: ModuleType, candidate: ModuleType) -> None:
+def hand_over_tuning(versions: Versions) -> None:
     """Autotuners with the same choices make the same choice: the original's, which runs first.
+    The candidate has a copy: what it does to its own changes nothing for the original.
 
     Triton's tuner reads small kernels by a noisy clock. Left alone, each version freezes a
     configuration of its own luck: an original timed against itself once read 0.87x. What a
     candidate might gain from another configuration of the same list is not claimed.
     """
-    for name, tuned in _tuners(original).items():
-        other = _tuners(candidate).get(name)
+    for name, tuned in _tuners(versions.original).items():
+        other = _tuners(versions.candidate).get(name)
         if other is not None and _choices(tuned) == _choices(other):
-            other.cache = tuned.cache
+            other.cache.update(tuned.cache)
 
 
 def has_tuners(versions: Versions) -> bool:
@@ -132,7 +184,7 @@ def tuned(module: ModuleType) -> dict[str, Any]:
 
 
 def adopt_tuned(module: ModuleType, found: dict[str, Any]) -> None:
-    """`share_tuning` from another process: what it had `tuned`."""
+    """`hand_over_tuning` from another process: what it had `tuned`."""
     for name, tuner in _tuners(module).items():
         theirs = found.get(name)
         if theirs is not None and theirs["choices"] == _choices(tuner):
