@@ -109,12 +109,31 @@ async def test_where_the_original_is_wrong_differences_are_listed(judge):
     assert len(listed) == len(changes)
 
 
-async def test_a_reference_decides_where_the_user_names_one(judge):
-    """The reference adds one to a sum: the original's sum is wrong then, and so is a copy of it."""
+_SUM = "tl.sum(values, axis=0)"
+
+
+@pytest.mark.parametrize("differences", ["contract", "listed"])
+async def test_a_reference_decides_where_the_user_names_one(judge, differences):
+    """The reference adds one to a sum: the original's sum is wrong then, and so is a copy of it, also
+    where the original is known to be wrong."""
     named = {"total": "reference.py::total"}
-    unchanged = await judge(references=named)
+    unchanged = await judge(references=named, differences=differences)
     assert isinstance(unchanged, Differs)
     assert "the reference" in unchanged.cases[0]
-    store = "tl.sum(values, axis=0)"
-    mended = (store, f"{store} + tl.where(tl.program_id(0) == 0, 1.0, 0.0)")
-    assert isinstance(await judge(mended, references=named), Correct)
+    assert {case.oracle for case in unchanged.found} == {"reference"}
+    mended = (_SUM, f"{_SUM} + tl.where(tl.program_id(0) == 0, 1.0, 0.0)")
+    assert isinstance(await judge(mended, references=named, differences=differences), Correct)
+
+
+async def test_beside_a_reference_a_wrong_original_says_nothing(judge):
+    """What differs from it is listed where no reference is named; who raises has no excuse."""
+    named = {"total": "reference.py::total"}
+    mended = (_SUM, f"{_SUM} + tl.where(tl.program_id(0) == 0, 1.0, 0.0)")
+    listed = await judge(mended, BUGS["integers"], references=named, differences="listed")
+    assert isinstance(listed, Correct)
+    changes = listed.differential.behaviour_changes
+    assert {change.partition("(")[0] for change in changes} == {"masked_bits"}
+    raising = ("def total(", "def total(*args):\n    raise TypeError(len(args))\n\n\ndef _total(")
+    verdict = await judge(raising, references=named, differences="listed")
+    assert isinstance(verdict, Differs)
+    assert "raises TypeError: 1, where the reference returns" in verdict.cases[0]

@@ -23,8 +23,8 @@ Oracle = Literal["reference", "torch", "float64", "original"]
 CaseGroup = Literal["recorded", "shape", "layout", "values", "alias", "arguments"]
 CaseStatus = Literal["equal", "differs", "behaviour change", "not run"]
 Differences = Literal["contract", "strict", "listed"]
-"""Which differences are fatal: those in hard cases, all of them, or none (`fix`: the original is
-wrong, so they are only listed)."""
+"""Which differences from the original are fatal: those in hard cases, all of them, or none (`fix`: the
+original is wrong, so they are only listed, and a reference decides where the user names one)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ oracle, all else against what the original did.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import elements
@@ -82,6 +82,41 @@ class Comparison:
             finding.is_listed = bool(finding.sentence)
         finding.watched = conduct.watched()
         return finding
+
+    def by_reference(self) -> str:
+        """How the candidate differs from the function that the user trusts, whatever the original
+        does; empty where it does not, or nobody named one that ran."""
+        trusted = next((t.outputs for t in self._truths if t.name == "reference"), None)
+        candidate = self._candidate["first"]
+        if trusted is None:
+            return ""
+        if candidate.raised:
+            return f"raises {candidate.raised}, where the reference returns"
+        nowhere = self._torch.zeros((), dtype=self._torch.bool)
+        for got in candidate.outputs:
+            known = trusted.get(got.role)
+            if known is None:
+                continue
+            if known.shape != got.shape:
+                return (
+                    f"{got.role} has shape {list(got.shape)}, the reference's {list(known.shape)}"
+                )
+            want, again = self._of_original(got, known)
+            sentence = self._value(got, want, again, nowhere.expand(got.shape))
+            if sentence:
+                return sentence
+        return ""
+
+    def _of_original(self, got: Output, known: Output) -> tuple[Output, Output]:
+        """What the original's two runs made of that output; the reference's where it made none."""
+        pair = []
+        for name in ("first", "again"):
+            made = {o.role: o for o in self._original.get(name, Run()).outputs}.get(got.role)
+            if made is None or (made.shape, made.dtype) != (got.shape, got.dtype):
+                as_got = replace(got, data=known.data.to(got.data.dtype))
+                return as_got, as_got
+            pair.append(made)
+        return pair[0], pair[1]
 
     # ---- numbers ----------------------------------------------------------------------
 

@@ -30,8 +30,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
-    """`{sentence, hard, oracle, original_error, candidate_error, unjudged, ran, watched, cheated}` of
-    one case; `ran` says that both versions returned."""
+    """`{sentence, hard, oracle, original_error, candidate_error, unjudged, ran, watched, cheated,
+    by_reference}` of one case; `ran` says that both versions returned, `by_reference` how the candidate
+    differs from what the user trusts, where the case is one that this must decide."""
     original = _runs(torch, item["original"], (*_COMPARED, "ulp", "reference"))
     wide = _runs(torch, item["wide"], ("float64", "nudged"))
     flaw = _flaw(original)
@@ -43,9 +44,8 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
         if flaw or missing:
             finding = Finding(unjudged=flaw or f"the candidate's run {missing[0]} did not end")
         else:
-            finding = _compared(
-                torch, original, wide, candidate, is_finite=bool(item.get("finite"))
-            )
+            is_finite = bool(item.get("finite"))
+            finding = _comparison(torch, original, wide, candidate, is_finite=is_finite).judge()
     except outputs.UnreadableError as error:
         finding = Finding(sentence=f"its outputs cannot be read ({error})")
     if finding.sentence and not item["hard"] and _reads_chance(original, candidate):
@@ -64,7 +64,16 @@ def judge(torch: Any, item: dict[str, Any]) -> dict[str, Any]:
         "ran": sound and bool(candidate) and not any(run.raised for run in candidate.values()),
         "watched": finding.watched if item["hard"] and sound else "",
         "cheated": _trick(original, candidate) if item.get("proven") else None,
+        "by_reference": _by_reference(torch, original, wide, candidate) if item["hard"] else "",
     }
+
+
+def _by_reference(
+    torch: Any, original: dict[str, Run], wide: dict[str, Run], candidate: dict[str, Run]
+) -> str:
+    if "reference" not in original or "first" not in candidate:
+        return ""
+    return _comparison(torch, original, wide, candidate, is_finite=True).by_reference()
 
 
 def _reads_chance(original: dict[str, Run], candidate: dict[str, Run]) -> bool:
@@ -89,10 +98,10 @@ def _record(run: Run) -> proof.Record:
     return {"launches": dict(run.launches), "origins": dict(run.origins or {})}
 
 
-def _compared(
+def _comparison(
     torch: Any, original: dict[str, Run], wide: dict[str, Run], candidate: dict[str, Run], *,
     is_finite: bool,
-) -> Finding:  # fmt: skip
+) -> Comparison:  # fmt: skip
     moved = conditioning(torch, wide.get("float64"), wide.get("nudged"))
     moved = moved or conditioning(torch, original.get("first"), original.get("ulp"))
     truths = []
@@ -100,7 +109,7 @@ def _compared(
         if run is not None and not run.raised:
             truths.append(Truth(name=name, outputs={o.role: o for o in run.outputs}))
     shown = {name: run for name, run in original.items() if name in _COMPARED}
-    return Comparison(torch, shown, candidate, truths, moved, is_finite=is_finite).judge()
+    return Comparison(torch, shown, candidate, truths, moved, is_finite=is_finite)
 
 
 def _flaw(original: dict[str, Run]) -> str:

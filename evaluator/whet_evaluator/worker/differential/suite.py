@@ -183,7 +183,7 @@ class Suite:
             self.deaths[case["id"]] = f"not run: {why}"
             return None
         self.deaths[case["id"]] = f"the process died ({how}), where the original returns"
-        if not self._is_fatal(hard=case["hard"]):
+        if not self._is_fatal(case, hard=case["hard"]):
             return None
         if isinstance(verdict, records.Crashed):
             sentence = f"{case['name']}: {self.deaths[case['id']]}; seed {case['seed']}"
@@ -261,16 +261,26 @@ class Suite:
 
     # ---- the verdict ------------------------------------------------------------------
 
-    def _is_fatal(self, *, hard: bool) -> bool:
+    def _is_fatal(self, case: Case, *, hard: bool) -> bool:
         listed = self._request.differences
-        return listed == "strict" or (hard and listed == "contract")
+        decides = listed == "contract" or self._is_trusted(case)
+        return listed == "strict" or (hard and decides)
+
+    def _is_trusted(self, case: Case) -> bool:
+        """Whether the user named what the launcher should equal."""
+        return case["call"]["launcher"] in self._request.references
 
     def rejects(self, rows: list[tuple[Case, Row]]) -> bool:
         """Whether `conclude` will end the candidate."""
         return any(row.get("cheated") for _, row in rows) or bool(self._fatal_rows(rows))
 
     def _fatal_rows(self, rows: list[tuple[Case, Row]]) -> list[tuple[Case, Row]]:
-        return [(c, r) for c, r in rows if r["sentence"] and self._is_fatal(hard=r["hard"])]
+        if self._request.differences == "listed":  # the original is wrong, a reference is not
+            return [
+                (case, {**row, "sentence": row["by_reference"], "oracle": "reference", "hard": True})
+                for case, row in rows if row["by_reference"]
+            ]  # fmt: skip
+        return [(c, r) for c, r in rows if r["sentence"] and self._is_fatal(c, hard=r["hard"])]
 
     async def conclude(self, rows: list[tuple[Case, Row]]) -> Verdict:
         """What the rows of `run` mean; a failing case is made smaller first."""
