@@ -42,6 +42,7 @@ def originals(tmp_path, end):
             for number in range(n_cases):
                 folder = tmp_path / "output" / "differ" / mode / "0" / str(number)
                 folder.mkdir(parents=True)
+                (folder / "begun").touch()
                 (folder / "ended").touch()
 
         if mode == "interpret" and "main" not in str(job["cases"][0]["runs"]):
@@ -93,4 +94,19 @@ def test_a_case_that_kills_the_original_is_left_out_and_the_rest_goes_on(tmp_pat
 
     made = originals(tmp_path, end)
     assert known(made) >= {"case-0", "case-2", "case-3"}
-    assert made.not_covered == []
+    made.name_what_died(CASES)
+    assert made.not_covered == ["rows 1: the original's own process does not survive it"]
+
+
+def test_an_original_that_survives_no_case_is_said_to(tmp_path):
+    def end(_, write):
+        write(1)
+        (tmp_path / "output" / "differ" / "device" / "0" / "0" / "ended").unlink()
+        return Died("signal 11", "")
+
+    made = originals(tmp_path, end)
+    assert known(made) == set()
+    made.name_what_died(CASES)
+    assert len(made.not_covered) == len(CASES) + 1
+    assert made.not_covered[0].startswith("all generated cases: the original itself ended")
+    assert made.not_covered[4] == "rows 3: the original's own process does not survive it"

@@ -45,6 +45,17 @@ class Originals:
         self.means.bank.trim()
         return {c["id"] for c in wanted if bank.has(self.place(c), "main")}
 
+    def name_what_died(self, wanted: list[Case]) -> None:
+        """Says as *not covered* which cases the original did not survive. A later candidate finds
+        that in the bank, so it is read there. Dry cases say nothing."""
+        if wanted and not any(bank.has(self.place(case), "main") for case in wanted):
+            self.not_covered.append("all generated cases: the original itself ended none of them")
+        self.not_covered.extend(
+            f"{case['name']}: the original's own process does not survive it"
+            for case in wanted
+            if not case.get("dry") and bank.died(self.place(case), "main")
+        )
+
     async def widen(self, case: Case, budget_s: float) -> bool:
         """Runs one case in float64 where that was never begun. Whether it is known thereby."""
         place = self.place(case)

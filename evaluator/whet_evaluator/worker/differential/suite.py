@@ -103,6 +103,7 @@ class Suite:
             return None
         turns.take(self._made)
         known = await self._originals.known(self._made, self.budget_s)
+        self._originals.name_what_died(self._made)
         rows = await self._judged([c for c in self._made if c["id"] in known], self.budget_s)
         if known and not rows and not self.deaths:
             raise WorkspaceError(
