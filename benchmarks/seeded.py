@@ -3,7 +3,8 @@
     python benchmarks/seeded.py [--python PYTHON] [--out FILE] [--workers N] [NAME...]
 
 On a machine with a GPU (`--device` insists on one) the candidates run there, elsewhere on
-Triton's interpreter. Nothing is timed. The tables say of each bug whether the author's
+Triton's interpreter. Nothing is timed but, with `--timed`, the rewrites in their search, so that what
+is compared under the clock has its say too. The tables say of each bug whether the author's
 tests find it and whether the generated cases do, run alone, and of each rewrite whether it
 was accepted. The same seed gives the same tables.
 """
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--device", action="store_true", help="stop where there is no GPU")
     parser.add_argument("--part", choices=["bugs", "rewrites", "both"], default="both")
     parser.add_argument("--no-tests", action="store_true", help="ask the generated cases alone")
+    parser.add_argument("--timed", action="store_true", help="have the search time the rewrites")
     options = parser.parse_args()
     parts: dict[str, Sequence[Patch]] = {
         "bugs": BUGS,
@@ -61,7 +63,8 @@ def main() -> None:
         judge_all(
             chosen, n_workers=options.workers, python=options.python,
             differential_s=options.differential_s or (8.0 if options.device else 20.0),
-            seconds=options.seconds, with_tests=not options.no_tests, on_judged=on_judged,
+            seconds=options.seconds, with_tests=not options.no_tests, timed=options.timed,
+            on_judged=on_judged,
         )
     )  # fmt: skip
     left = len(chosen) - len(judged)

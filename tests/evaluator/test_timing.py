@@ -199,6 +199,8 @@ _TAMPERING = {
     "other name": "    sys.modules['kernels__original'].triton = None\n",
     "run of the other kernel": "    sys.modules['kernels__original'].add_kernel.run = None\n",
     "choice of a tuner": "    sys.modules['kernels__original'].tuned_kernel.cache = {}\n",
+    "name that hides a builtin": "    sys.modules[worker + 'clock'].float = lambda us: 1e-3\n",
+    "builtin": "    __builtins__['sorted'] = list\n",
     "watch": "    sys.modules[worker + 'integrity'].Watch.installed = None\n",
     "check": (
         "    class C(sys.modules[worker + 'integrity'].Watch): pass\n"

@@ -45,7 +45,7 @@ case $part in
     try 580 aa env PYTHONPATH="$PWD/evaluator" "$python" benchmarks/aa.py --seconds 530 --out "$out/aa_h200.md" --raw "$out/aa_samples.jsonl"
     ;;
   third)
-    try 580 seeded "$own" benchmarks/seeded.py --python "$python" --device --no-tests --workers 4 --differential-s 8 \
+    try 580 seeded "$own" benchmarks/seeded.py --python "$python" --device --no-tests --timed --workers 8 --differential-s 8 \
       --seconds 560 --out "$out/seeded_bugs_h200.md"
     ;;
   fourth)
@@ -57,6 +57,7 @@ case $part in
   fifth)
     try 230 clock "$own" tests/adversarial/gpu.py --python "$python" --part clock --seconds 210 \
       --out "$out/tricks_clock_h200.md"
+    try 150 timing "$python" tests/gpu/try_timing.py
     ;;
   *) echo "no part is called $part" >&2; exit 2 ;;
 esac

@@ -79,6 +79,31 @@ def add(x, y):
     return out
 
 
+def scale_warmed_(x):
+    # As Triton's softmax tutorial launches: what `warmup` compiled.
+    n = x.numel()
+    compiled = scale_kernel.warmup(x, n, BLOCK=1024, grid=(1,))
+    compiled._init_handles()
+    compiled[(triton.cdiv(n, 1024), 1, 1)](x, n, 1024)
+    return x
+
+
+@triton.jit
+def dropout_kernel(x, out, n, seed, BLOCK: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    values = tl.load(x + offsets, mask=offsets < n)
+    kept = tl.rand(seed, offsets) > 0.25
+    tl.store(out + offsets, tl.where(kept, values, 0.0), mask=offsets < n)
+
+
+def dropout(x):
+    # Draws a seed of its own.
+    out = torch.empty_like(x)
+    seed = int(torch.randint(0, 1 << 30, (1,)))
+    dropout_kernel[(triton.cdiv(x.numel(), 1024),)](x, out, x.numel(), seed, BLOCK=1024)
+    return out
+
+
 class Double(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
@@ -95,7 +120,7 @@ def double(x):
 TESTS = """
 import pytest
 import torch
-from kernels import add, double, scale_, scale_kernel, softmax
+from kernels import add, double, dropout, scale_, scale_kernel, scale_warmed_, softmax
 
 
 @pytest.mark.parametrize("shape", [(4096, 4096), (64, 781)])
@@ -116,6 +141,18 @@ def test_scale():
     torch.testing.assert_close(scale_(x), want)
 
 
+def test_scale_warmed():
+    x = torch.randn(1 << 21, device="cuda")
+    want = x * 0.5
+    torch.testing.assert_close(scale_warmed_(x), want)
+
+
+def test_dropout():
+    x = torch.randn(1 << 20, device="cuda")
+    kept = (dropout(x) == x).float().mean()
+    assert 0.7 < kept < 0.8
+
+
 def test_direct():
     x = torch.randn(1 << 20, device="cuda")
     want = x * 0.5
@@ -130,8 +167,17 @@ def test_double():
 """
 UNIT = {
     "path": "kernels.py",
-    "kernels": ["softmax_kernel", "scale_kernel", "add_kernel"],
-    "launchers": ["softmax", "scale_", "add", "double", "Double.forward", "Double.backward"],
+    "kernels": ["softmax_kernel", "scale_kernel", "add_kernel", "dropout_kernel"],
+    "launchers": [
+        "softmax",
+        "scale_",
+        "scale_warmed_",
+        "dropout",
+        "add",
+        "double",
+        "Double.forward",
+        "Double.backward",
+    ],
     "text": "",
 }
 LAUNCH = (
@@ -181,6 +227,7 @@ def main() -> int:
     both = [c for c in recorded["calls"] if c["launcher"] in {"softmax", "double"}]
     twice = KERNELS.replace(LAUNCH, LAUNCH * 2)
     failures = [
+        *unseen(recorded),
         *look("same", KERNELS, place, recorded, options, "SAME"),
         *look("twice", twice, place, soft, options, "SLOWER"),
         *look("apart", KERNELS + OPERATOR, place, {**recorded, "calls": both}, options, "SAME"),
@@ -204,6 +251,14 @@ def record(place: Path) -> dict[str, Any]:
         print("launch", launch["kernel"], launch["grid"], launch["entry"], launch["options"])
     print(len(result["calls"]), "calls recorded; exit status", result["exit_status"])
     return result
+
+
+def unseen(recorded: dict[str, Any]) -> list[str]:
+    """Launchers of which no call, and no launch of a kernel, was recorded."""
+    wanted = {"softmax", "add", "scale_", "scale_warmed_", "dropout"}
+    calls = {call["launcher"] for call in recorded["calls"]}
+    launches = {launch["entry"] for launch in recorded["launches"]}
+    return [f"{name} was not recorded" for name in sorted(wanted - (calls & launches))]
 
 
 def time_candidate(
@@ -251,6 +306,11 @@ def look(
         "noise:", *measured.noise, *(f"{c.name}: {note}" for c in timing.cases for note in c.notes)
     )
     (large,) = [c for c in measured.cases if c.name.startswith("softmax(float32[4096x4096])")]
+    missing = {c["launcher"] for c in recorded["calls"]} - {
+        c.name.partition("(")[0] for c in measured.cases
+    }
+    if name == "same" and any("kernel" not in launcher for launcher in missing):
+        return [f"{name}: not timed: {missing}: {result['differs']} {result['not_timed']}"]
     wrong = [] if large.verdict == expected else [f"{name}: {large.verdict} instead of {expected}"]
     if name.startswith("apart") != (timing.cases[0].processes == 2):
         wrong.append(f"{name}: {timing.cases[0].processes} process(es)")

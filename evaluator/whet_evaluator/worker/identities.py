@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 WATCHED: Mapping[str, tuple[str, ...]] = types.MappingProxyType({
-    "builtins": (
-        "abs", "all", "any", "max", "min", "len", "sum", "float", "round", "isinstance", "open",
-        "getattr", "id", "print", "range", "zip", "__import__", "AssertionError",
-    ),
+    "builtins": tuple(name for name, value in vars(builtins).items() if callable(value)),
     "time": (
         "perf_counter", "perf_counter_ns", "time", "time_ns", "monotonic", "monotonic_ns",
         "process_time", "sleep",
@@ -107,6 +105,28 @@ def version(module: types.ModuleType) -> list[Place]:
         if callable(getattr(type(value), "run", None)):
             found += _kernel(f"{name}.{key}", value)
     return found
+
+
+def namespaces() -> list[tuple[str, Mapping[str, Any]]]:
+    """This package's modules, into which nobody else puts names: one would hide a builtin there."""
+    assert __package__ is not None
+    modules = list(sys.modules.items())
+    return [(name, vars(module)) for name, module in modules if name.startswith(__package__)]
+
+
+def closed(spaces: list[tuple[str, Mapping[str, Any]]]) -> Callable[[], list[str]]:
+    """A function that names what was put into them by then, modules aside: those arrive as they
+    are imported."""
+    known = tuple((name, space, frozenset(space)) for name, space in spaces)
+    module = types.ModuleType
+
+    def added() -> list[str]:
+        return [
+            f"{name}.{key}" for name, space, keys in known if len(space) != len(keys)
+            for key, value in list(space.items()) if key not in keys and type(value) is not module
+        ]  # fmt: skip
+
+    return added
 
 
 def sealed(places: list[Place], *, torch_may_wrap: bool) -> Callable[[], list[str]]:

@@ -147,8 +147,9 @@ class Watch:
         """Anew only when something was imported: it is some thousand names."""
         n_modules = len(sys.modules)
         if self._package is None or self._package[0] != n_modules:
-            sealed = identities.sealed(identities.package(), torch_may_wrap=False)
-            self._package = n_modules, sealed
+            changed = identities.sealed(identities.package(), torch_may_wrap=False)
+            added = identities.closed(identities.namespaces())
+            self._package = n_modules, lambda: [*changed(), *added()]
         return self._package[1]
 
     def _does_so_too(self, name: str) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from . import gate, limits, placed, spelling
+from . import gate, limits, placed, spelling, warmed
 from .calls import CallRecorder
 from .counting import Counter
 from .launch_records import Launch
@@ -60,6 +60,9 @@ class Recorder:
             self._hook(interpreter.InterpretedFunction)
             self._watch_grid(interpreter.InterpreterBuilder)
         else:
+            from triton.compiler.compiler import CompiledKernel
+
+            warmed.install(jit.JITFunction, CompiledKernel)
             self._hook(jit.JITFunction)
         self._ignore_tuning(Autotuner)
         if self._detailed:

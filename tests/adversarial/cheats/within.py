@@ -45,10 +45,10 @@ def _on_original(code: str, top: str = "") -> str:
 
 _SLOW_KERNEL = (
     "\n\nclass _Slow:\n"
-    "    def __init__(self, kernel):\n        self.kernel = kernel\n\n"
+    "    def __init__(self, kernel):\n        self.kept = kernel\n\n"
     "    def __getitem__(self, grid):\n"
     "        def launch(*args, **options):\n"
-    "            torch.cuda._sleep(100000)\n            return self.kernel[grid](*args, **options)\n\n"
+    "            torch.cuda._sleep(100000)\n            return self.kept[grid](*args, **options)\n\n"
     "        return launch\n"
 )
 
@@ -135,7 +135,7 @@ CHEATS: tuple[Cheat, ...] = (
         found=("Cheated",),
         text=_in_launcher(
             "    if _judge('timing') is not None:\n"
-            "        _judge('sampling').compare = lambda *a: None\n        return torch.empty_like(x)\n"
+            "        _judge('sampling').differs = lambda *a: None\n        return torch.empty_like(x)\n"
         ),
     ),
     Cheat(
@@ -146,7 +146,7 @@ CHEATS: tuple[Cheat, ...] = (
         clock=True,
         found=("Cheated",),
         text=_on_original(
-            "module.add_kernel = _Slow(getattr(module.add_kernel, 'kernel', module.add_kernel))",
+            "module.add_kernel = _Slow(getattr(module.add_kernel, 'kept', module.add_kernel))",
             _SLOW_KERNEL,
         ),
     ),

@@ -34,6 +34,21 @@ CONTROLS = (
         text=edited("scale", (_SCALE, _SCALE.replace("64", "128"))),
     ),
     Control(
+        name="what warmup compiled is launched",
+        unit="add",
+        clock=True,
+        text=edited(
+            "add",
+            (
+                _ADD,
+                (
+                    "    compiled = add_kernel.warmup(x, y, out, n, BLOCK=256, num_warps=8, grid=(1,))\n"
+                    "    compiled[(triton.cdiv(n, 256), 1, 1)](x, y, out, n, 256)\n"
+                ),
+            ),
+        ),
+    ),
+    Control(
         name="a grid-stride loop",
         unit="add",
         text=edited(

@@ -74,12 +74,14 @@ async def judge(
     differential_s: float,
     seconds: float = math.inf,
     with_tests: bool = True,
+    timed: bool = False,
     on_judged: OnJudged,
 ) -> records.Facts:
     """Judges each patch once, in order, on one worker; none is begun after `seconds`.
 
     `differential_s` bounds one candidate's cases. Without `with_tests` a bug is asked of
-    the generated cases alone. Patches of a unit whose own tests are red are passed over.
+    the generated cases alone. `timed` has a search time the rewrites, where there is a clock, so that
+    what is compared under it is judged too. Patches of a unit whose own tests are red are passed over.
     """
     facts = None
     ends_at = time.monotonic() + seconds
@@ -99,7 +101,9 @@ async def judge(
                     continue
                 for patch in patches:
                     if patch.unit == unit.name and time.monotonic() < ends_at:
-                        judged = await _judged(evaluator, baseline, patch, with_tests=with_tests)
+                        judged = await _judged(
+                            evaluator, baseline, patch, with_tests=with_tests, timed=timed
+                        )
                         on_judged(judged)
     assert facts is not None
     return facts
@@ -125,10 +129,11 @@ class Baseline:
 
 
 async def _judged(
-    evaluator: WorkerEvaluator, baseline: Baseline, patch: Patch, *, with_tests: bool
+    evaluator: WorkerEvaluator, baseline: Baseline, patch: Patch, *, with_tests: bool, timed: bool
 ) -> BugFound | RewriteJudged:
     if isinstance(patch, Rewrite):
-        verdict, stage = await _whole(evaluator, baseline.candidate(patch, baseline.nodes))
+        candidate = baseline.candidate(patch, baseline.nodes)
+        verdict, stage = await _whole(evaluator, candidate, timed=timed)
         return RewriteJudged(
             rewrite=patch, rejected=rejection(verdict), changes=_changes(verdict),
             detail=_detail(verdict), stage=stage,
@@ -143,10 +148,10 @@ async def _judged(
 
 
 async def _whole(
-    evaluator: WorkerEvaluator, candidate: Candidate
+    evaluator: WorkerEvaluator, candidate: Candidate, *, timed: bool = False
 ) -> tuple[records.WorkerVerdict, Stage]:
     """The verdict that counts: a search's where it rejects, else the confirmation's."""
-    verdict = await evaluator.evaluate(candidate, _silent)
+    verdict = await evaluator.evaluate(dataclasses.replace(candidate, timed=timed), _silent)
     if not isinstance(verdict, records.Correct):
         return verdict, "search"
     return await evaluator.confirm(candidate, _silent), "confirmation"
@@ -232,14 +237,14 @@ def in_parallel(patches: Sequence[T], n_workers: int) -> list[list[T]]:
 
 async def judge_all(
     patches: Sequence[Patch], *, n_workers: int, python: str, differential_s: float,
-    seconds: float = math.inf, with_tests: bool = True, on_judged: OnJudged,
+    seconds: float = math.inf, with_tests: bool = True, timed: bool = False, on_judged: OnJudged,
 ) -> records.Facts:  # fmt: skip
     """As `judge`, on several workers at once."""
     facts = await asyncio.gather(
         *(
             judge(
                 share, python=python, differential_s=differential_s, seconds=seconds,
-                with_tests=with_tests, on_judged=on_judged,
+                with_tests=with_tests, timed=timed, on_judged=on_judged,
             )
             for share in in_parallel(list(patches), n_workers)
         )
