@@ -75,7 +75,16 @@ class CompiledOnly:
     report: CompileReport | None
 
 
-OnTarget = Judged | CompiledOnly
+@attrs.frozen(kw_only=True)
+class NotJudged:
+    """`target` was reached, and the new version could not be judged there: red tests, a lost host."""
+
+    target: str
+    why: str
+    """A sentence with the cure."""
+
+
+OnTarget = Judged | CompiledOnly | NotJudged
 
 
 @attrs.frozen(kw_only=True)
@@ -193,11 +202,15 @@ class _Subject:
         if isinstance(other, str):
             why = f"{name} is an architecture and no target, so nothing ran there."
             return await self._compiled(first, launches, name, other, why)
+        is_reached = False
         try:
             async with app.opened(other) as evaluator:
+                is_reached = True
                 return (await self.judge(evaluator, other))[1]
         except UserError as error:
             why = _as_sentence(str(error))
+            if is_reached:
+                return NotJudged(target=name, why=why)
             return await self._compiled(first, launches, name, other.target.arch, why)
 
     async def _compiled(

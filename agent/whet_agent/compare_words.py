@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, assert_never
 
-from whet_agent.compare import Comparison, CompiledOnly, Judged, OnTarget
+from whet_agent.compare import Comparison, CompiledOnly, Judged, NotJudged, OnTarget
 from whet_agent.evidence import Evidence
 from whet_agent.evidence_words import checked, evidence_json, interval, page
 from whet_agent.report import unified_diff
@@ -25,14 +25,17 @@ _LOSSES: frozenset[Word] = frozenset({"wrong", "slower", "does not compile"})
 
 
 def exit_status(comparison: Comparison) -> int:
-    """0: correct and not slower wherever it was judged. 1: wrong, slower or uncompilable."""
-    return 1 if any(word_for(one) in _LOSSES for one in comparison.on) else 0
+    """0: correct and not slower wherever it was judged. 1: wrong, slower or uncompilable, or a target
+    that was reached has nothing to judge it by."""
+    return (
+        1 if any(isinstance(o, NotJudged) or word_for(o) in _LOSSES for o in comparison.on) else 0
+    )
 
 
 def word_for(one: OnTarget) -> Word:
     """The verdict on one target, in a word."""
     match one:
-        case CompiledOnly(report=None):
+        case CompiledOnly(report=None) | NotJudged():
             return "not judged"
         case CompiledOnly(report=CompileReport(errors=errors)):
             return "does not compile" if errors else "compiled only"
@@ -66,6 +69,8 @@ def said_of(one: OnTarget, against: str) -> str:
     match one:
         case CompiledOnly():
             return _compiled_words(one)
+        case NotJudged(target=target, why=why):
+            return f"{target}: not judged. {why}"
         case Judged():
             return f"{one.target}: {_judged_words(one, against)}"
         case _:
@@ -179,6 +184,8 @@ def _section(one: OnTarget) -> str:
             body = page(evidence)
         case CompiledOnly():
             body = _compiled_table(one)
+        case NotJudged(why=body):
+            pass
         case _:
             raise AssertionError(one)
     return f"## {one.target}: {word_for(one)}\n\n{body}"
@@ -208,6 +215,8 @@ def _target_json(one: OnTarget) -> dict[str, Any]:
         case CompiledOnly():
             report = None if one.report is None else to_json(one.report)
             return {**shared, "arch": one.arch, "why": one.why, "compiled": report}
+        case NotJudged(why=why):
+            return {**shared, "why": why}
         case Judged():
             evidence = evidence_json(one.evidence) if one.evidence is not None else None
             failure = None if isinstance(one.verdict, Correct) else to_json(one.verdict)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+from pathlib import Path
 
 import doubling
 import pytest
@@ -50,6 +52,60 @@ def test_a_good_edit_with_more_than_the_unit_changed(project):
     assert "compared as whole files" in notes
     assert "other.py" in notes
     assert project.read("k.py").endswith("return 2\n"), "nothing is written"
+
+
+@pytest.fixture
+def second(project):
+    """A further live target, of which the tests can know that they run there; by a prefix of argv."""
+    folder = Path(project.environment["XDG_CONFIG_HOME"], "whet")
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.toml"
+    config.write_text(
+        f"[targets.second]\nvia = ['env']\npython = '{sys.executable}'\nenv = {{ SECOND = '1' }}\n"
+    )
+    yield project
+    config.unlink()
+
+
+def test_a_further_target_that_lives_judges_too(second):
+    write(second, doubling.ONE_LOAD)
+    ran = second.whet("compare", KERNEL, "--against", "HEAD", "--also", "second", "--json")
+    assert ran.status == 0, ran
+    here, there = json.loads(ran.out)["targets"]
+    assert [here["target"], there["target"]] == ["local", "second"]
+    assert here["verdict"] == there["verdict"] == "correct, untimed"
+    assert there["evidence"]["how"] == "counted"
+
+
+@pytest.mark.parametrize("is_wrong_there", [False, True], ids=["red before", "wrong there"])
+def test_what_a_further_target_objects_to_is_said_and_is_status_1(second, is_wrong_there):
+    """The tests are red there before and after, or with the new version alone."""
+    test = doubling.FILES["test_k.py"]
+    excused = "KERNELS and " if is_wrong_there else ""
+    red = f"    assert not ({excused}'SECOND' in os.environ)\n"
+    new = f"{doubling.ONE_LOAD}\n\nNEW = True\n"
+    head = "import os\n\nimport k\n\nKERNELS = hasattr(k, 'NEW')\n"
+    (second.root / "test_k.py").write_text(head + test + red)
+    write(second, new)
+    ran = second.whet("compare", KERNEL, "--against", "HEAD", "--also", "second", "--json")
+    assert ran.status == 1, ran
+    here, there = json.loads(ran.out)["targets"]
+    assert here["verdict"] == "correct, untimed"
+    assert there["verdict"] == ("wrong" if is_wrong_there else "not judged")
+    assert "test_k.py::test_double" in json.dumps(there)
+    page = second.whet("compare", KERNEL, "--against", "HEAD", "--also", "second")
+    assert page.status == 1
+    assert f"## second: {there['verdict']}" in page.out
+
+
+def test_a_further_target_out_of_reach_is_compiled_for(second):
+    config = Path(second.environment["XDG_CONFIG_HOME"], "whet", "config.toml")
+    config.write_text("[targets.second]\nvia = ['false']\npython = 'python3'\narch = 'gfx942'\n")
+    write(second, doubling.ONE_LOAD)
+    ran = second.whet("compare", KERNEL, "--against", "HEAD", "--also", "second", "--json")
+    assert ran.status == 0, ran
+    _, there = json.loads(ran.out)["targets"]
+    assert (there["verdict"], there["arch"]) == ("compiled only", "gfx942")
 
 
 def test_a_wrong_edit_is_status_1_with_the_case(project):
