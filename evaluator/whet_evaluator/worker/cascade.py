@@ -29,9 +29,10 @@ from .stage_ends import StageEnd
 
 SEARCH_ROUNDS, SEARCH_PAIRS, SEARCH_CASES = 10, 5, 2
 """Enough to rank a candidate. What is claimed comes from its confirmation, which has all."""
-N_CHILDREN = {"device": 3, "interpret": 1}
-"""Of one version at once in a confirmation. On a device most of a case is the host's time for
-compiling. A search has one less there: contexts on a device are made one after the other."""
+N_CHILDREN = {"device": 3, "interpret": 2}
+"""Of one version at once. On a device most of a case is the host's time for compiling. A search has
+one less there: contexts on a device are made one after the other. On the interpreter they share one
+budget: a core is idle once a candidate's tests are done."""
 
 Calls = Callable[[], Awaitable[list[Any]]]
 Rows = list[tuple[Case, Row]]
@@ -197,6 +198,7 @@ class Cascade:
 
     def _means(self) -> Means:
         unit, stages = self._request.unit, self._stages
+        is_device = stages.mode == "device"
 
         async def run(job: dict[str, Any], where: Where, mode: Mode, *, trusted: bool) -> StageEnd:
             told, fresh = (job, False) if trusted else ({**job, **self._waiting}, None)
@@ -210,7 +212,8 @@ class Cascade:
             mode=stages.mode,
             basis=self._bench.files_digest(unit.path),
             budget_s=self._bench.limits.differential_s,
-            n_children=max(1, N_CHILDREN[stages.mode] - (not self._request.fresh)),
+            n_children=N_CHILDREN[stages.mode] - (is_device and not self._request.fresh),
+            shares_budget=not is_device,
             max_cases=self._bench.limits.differential_cases,
             max_bytes=self._bench.limits.disk_bytes // 5,
         )

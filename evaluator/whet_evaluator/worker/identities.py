@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import itertools
+import operator
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -134,28 +136,42 @@ def sealed(places: list[Place], *, torch_may_wrap: bool) -> Callable[[], list[st
 
     It holds all that it needs: whoever exchanges a name of this module meanwhile changes nothing
     about it. With `torch_may_wrap` it excuses torch's own wrappers around torch's own functions.
+    Asked several times in each call of a launcher, so what is as it was costs two passes in C.
     """
-    kept = tuple(places)
-    missing = _MISSING
+    by_space: dict[int, list[Place]] = {}
+    for place in places:
+        by_space.setdefault(id(place.namespace), []).append(place)
+    kept = tuple(
+        (found[0].namespace.get, tuple(p.key for p in found), tuple(p.value for p in found), found)
+        for found in by_space.values()
+    )
+    missing, every, each, same, again = _MISSING, all, map, operator.is_, itertools.repeat
     excuses = _wrapped_by_torch if torch_may_wrap else _never
 
     def changed() -> list[str]:
         return [
-            name for name, namespace, key, value in kept
-            if namespace.get(key, missing) is not value
-            and not excuses(value, namespace.get(key, missing))
+            name for look, keys, values, found in kept
+            if not every(each(same, each(look, keys, again(missing)), values))
+            for name, _, key, value in found
+            if look(key, missing) is not value and not excuses(value, look(key, missing))
         ]  # fmt: skip
 
     return changed
 
 
-def operators() -> frozenset[str]:
-    """Torch's own operators that Python code has implemented anew."""
+def unimplemented() -> Callable[[], list[str]]:
+    """A function that names torch's own operators that Python code has implemented anew by then.
+    Torch keeps a set, from which nothing is taken while its library lives."""
     library = sys.modules.get("torch.library")
-    return frozenset(
-        f"the operator {key}" for key in getattr(library, "_impls", ())
-        if str(key).startswith(_OPERATORS)
-    )  # fmt: skip
+    known: Any = getattr(library, "_impls", frozenset())
+    before, ours = frozenset(known), _OPERATORS
+
+    def implemented() -> list[str]:
+        if len(known) == len(before):
+            return []
+        return [f"the operator {key}" for key in known - before if str(key).startswith(ours)]
+
+    return implemented
 
 
 def _wrapped_by_torch(old: Any, new: Any) -> bool:

@@ -128,7 +128,7 @@ class Watch:
         is_ours, own, state = self._sealed_package(), vars(self), dict(vars(self))
         others = identities.world() + (identities.version(version) if version else [])
         is_world = identities.sealed(others, torch_may_wrap=True)
-        implemented, before = identities.operators, identities.operators()
+        implemented = identities.unimplemented()
         caught, is_excused, trick = self._caught, self._does_so_too, "replaced a part of its judge"
 
         def check() -> None:
@@ -137,7 +137,7 @@ class Watch:
             for name in {*state, *own}:
                 if name not in state or own.get(name) is not state[name]:
                     caught(trick, f"{name} of the watch was exchanged {doing}")
-            for name in [*is_world(), *(implemented() - before)]:
+            for name in [*is_world(), *implemented()]:
                 if not is_excused(name):
                     caught(trick, f"{name} was exchanged {doing}")
 

@@ -28,7 +28,8 @@ MAX_DEATHS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Children:
-    """`budget_s` is each child's: several do more in the same time."""
+    """`budget_s` is each child's, so that several do more in the same time, or shared by them
+    (`Means.shares_budget`)."""
 
     means: Means
     where: Where
@@ -74,12 +75,14 @@ class Children:
         return Counter()
 
     async def _child(self, items: list[dict[str, Any]], folder: str) -> StageEnd:
+        means = self.means
+        budget_s = self.budget_s / (means.n_children if means.shares_budget else 1)
         job = {
-            "stage": "produce", "cases": items, "folder": folder, "budget_s": self.budget_s,
+            "stage": "produce", "cases": items, "folder": folder, "budget_s": budget_s,
             "references": self.references, "deadline_s": 3 * self.budget_s + 60.0,
-            "seed": self.seed, "max_bytes": self.means.max_bytes // self.means.n_children,
+            "seed": self.seed, "max_bytes": means.max_bytes // means.n_children,
         }  # fmt: skip
-        return await self.means.run(job, self.where, self.mode, trusted=self.trusted)
+        return await means.run(job, self.where, self.mode, trusted=self.trusted)
 
     def _must(self, case: Case) -> bool:
         first = case["number"] < self.n_must or case["id"].startswith(minimise.PREFIX)

@@ -33,5 +33,7 @@ class Means:
     max_cases: int
     max_bytes: int
     """Of outputs that one version may write."""
+    shares_budget: bool = False
+    """Whether several children have one budget together; else each has it."""
     in_float64: bool = True
     """Whether the original also runs on the interpreter in float64, as an oracle."""

@@ -32,7 +32,7 @@ Case = dict[str, Any]
 Row = dict[str, Any]
 Verdict = Union[Differential, WorkerVerdict]
 
-SEARCH_SHARE = {"device": 0.05, "interpret": 0.1}
+SEARCH_SHARE = {"device": 0.05, "interpret": 0.06}
 """Of the budget, for a candidate in a search."""
 MIN_CASES, SEARCH_MIN_CASES = 12, 8
 """Run whatever the budget. In a search they are much of what a candidate costs."""
@@ -66,8 +66,8 @@ class Suite:
 
     @property
     def budget_s(self) -> float:
-        """Seconds for one child's runs. A search has many candidates and gives each a part;
-        what is offered is confirmed, and that has the whole."""
+        """Seconds for one child's runs, or for all of them on the interpreter. A search has many
+        candidates and gives each a part; what is offered is confirmed, and that has the whole."""
         known = self._means.budget_s
         whole = DIFFERENTIAL_S[self._means.mode] if known is None else known
         return whole if self._request.fresh else whole * SEARCH_SHARE[self._means.mode]
