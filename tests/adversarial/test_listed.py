@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -113,19 +113,32 @@ async def worker() -> AsyncIterator[WorkerEvaluator]:
         yield worker
 
 
+async def candidate_of(worker: WorkerEvaluator, one: Listed) -> Candidate:
+    unit = reference(one.unit)
+    known = await worker.record(unit, (f"tests/test_{one.unit}.py",), lambda _: None)
+    return Candidate(
+        unit=unit, text=one.text, launches=known.launches, seed=SEED, timed=False,
+        nodes=tuple(test.nodeid for test in known.tests),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("one", ROWS, ids=lambda one: one.name)
 async def test_what_the_tests_never_asked_is_accepted_and_named(
     worker: WorkerEvaluator, one: Listed
 ) -> None:
-    unit = reference(one.unit)
-    known = await worker.record(unit, (f"tests/test_{one.unit}.py",), lambda _: None)
-    candidate = Candidate(
-        unit=unit, text=one.text, launches=known.launches, seed=SEED, timed=False,
-        nodes=tuple(test.nodeid for test in known.tests),
-    )  # fmt: skip
+    candidate = await candidate_of(worker, one)
     assert isinstance(await worker.evaluate(candidate, lambda _: None), records.Correct)
     verdict = await worker.confirm(candidate, lambda _: None)
     assert isinstance(verdict, records.Correct), verdict
     assert verdict.differential is not None
     changes = verdict.differential.behaviour_changes
     assert any(all(word in change for word in one.words) for change in changes), changes
+
+
+async def test_strictly_it_is_rejected(worker: WorkerEvaluator) -> None:
+    """`policy.strict`: whoever wants the original's behaviour everywhere gets nothing else."""
+    one = ROWS[0]
+    candidate = replace(await candidate_of(worker, one), differences="strict")
+    verdict = await worker.confirm(candidate, lambda _: None)
+    assert isinstance(verdict, records.Differs), verdict
+    assert "moving_mean(float32[1], 2)" in verdict.cases[0], "the integer that no test passes"

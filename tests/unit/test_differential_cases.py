@@ -250,6 +250,17 @@ def test_a_default_integer_becomes_one_that_the_tensors_hold() -> None:
     assert not found[2], "no test passed it"
 
 
+def test_elements_that_the_default_marks_are_marked_by_the_new_value() -> None:
+    """Else the original would take its own old marker for an index, outside of everything."""
+    labels = tensor((4,), dtype="int64", values=[-100, 1, 3, -100])
+    one = call(labels) | {"defaults": {"ignore_index": {"value": -100}}}
+    (found,) = scalars.variants(one)
+    assert found[0] == "ignore_index -100 (its default) -> 1"
+    (made,) = encoded.tensors(found[1]).values()
+    assert made["values"] == [1, 1, 3, 1]
+    assert labels["tensor"]["values"] == [-100, 1, 3, -100]
+
+
 def test_a_direct_launchs_grid_follows_its_sizes() -> None:
     launch = {
         **call(tensor((6, 100)), tensor((6, 100), storage=1), n=100, BLOCK=32, num_warps=4),

@@ -84,7 +84,6 @@ BUGS: tuple[Bug, ...] = (
         unit="cross_entropy",
         edits=(("if target == ignore_index:", "if target == -100:"),),
         why="The default of an argument written into the kernel: nobody tested another value.",
-        beyond="no test passes the argument",
     ),
     Bug(
         name="cross-entropy-ignored-row-left",

@@ -55,7 +55,7 @@ def variants(call: Call, words: Sequence[str] = ()) -> Iterator[tuple[str, Call,
             others = _others(words, content)
         for other in others:
             if other is not None:
-                made = copy.deepcopy(call)
+                made = _marked_otherwise(call, content, other)
                 made["kwargs"][name] = {kind: other}
                 yield f"{name} {content} (its default) -> {other}", made, False
 
@@ -134,6 +134,16 @@ def _other_default(call: Call, kind: str, content: Any) -> Any:
     # An integer is told apart where the tensors hold it: a label to ignore, a padding index.
     held = [v for t in encoded.tensors(call).values() for v in t.get("values", ())]
     return next((v for v in held if v != content), _one_less(content))
+
+
+def _marked_otherwise(call: Call, old: Any, new: Any) -> Call:
+    """The call with the elements that held a marker below zero, such as a label to ignore, holding
+    the new one: as an index it would lie outside."""
+    made = copy.deepcopy(call)
+    for described in encoded.tensors(made).values():
+        if type(old) is int and old < 0 and "values" in described:
+            described["values"] = [new if value == old else value for value in described["values"]]
+    return made
 
 
 def _one_less(content: Any) -> int | None:
