@@ -16,6 +16,15 @@ WATCHED: Mapping[str, tuple[str, ...]] = types.MappingProxyType({
         "perf_counter", "perf_counter_ns", "time", "time_ns", "monotonic", "monotonic_ns",
         "process_time", "sleep",
     ),
+    "importlib._bootstrap_external": (
+        "FileLoader.get_data", "FileLoader.get_filename", "SourceLoader.source_to_code",
+        "SourceLoader.get_code", "_LoaderBasics.exec_module", "_LoaderBasics.create_module",
+        "spec_from_file_location",
+    ),
+    "importlib._bootstrap": (
+        "module_from_spec", "_call_with_frames_removed", "_init_module_attrs", "_load_unlocked",
+    ),
+    "importlib.util": ("spec_from_file_location", "module_from_spec"),
     "os": ("_exit", "write", "read", "open", "replace", "path"),
     "json": ("dumps", "loads", "dump", "load"),
     "math": ("isclose", "isnan", "isfinite"),
@@ -100,10 +109,13 @@ def package() -> list[Place]:
 
 
 def version(module: types.ModuleType) -> list[Place]:
-    """What a version of the unit is made of; of its kernels also what they wrap and have chosen."""
-    name = module.__name__
-    found = [Place(f"sys.modules.{name}", sys.modules, name, module), *_made_of(name, module)]
-    for key, value in list(vars(module).items()):
+    """Every name of a version of the unit; of its kernels also what they wrap and have chosen."""
+    name, names = module.__name__, vars(module)
+    found = [Place(f"sys.modules.{name}", sys.modules, name, module)]
+    for key, value in list(names.items()):
+        if not key.startswith("__"):
+            found.append(Place(f"{name}.{key}", names, key, value))
+            found += _members(f"{name}.{key}", value) if isinstance(value, type) else ()
         if callable(getattr(type(value), "run", None)):
             found += _kernel(f"{name}.{key}", value)
     return found
@@ -117,18 +129,27 @@ def namespaces() -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def closed(spaces: list[tuple[str, Mapping[str, Any]]]) -> Callable[[], list[str]]:
-    """A function that names what was put into them by then, modules aside: those arrive as they
-    are imported."""
+    """A function that names what was put into them by then; modules aside, which arrive as they are
+    imported, and names of Python's own, such as `__warningregistry__`."""
     known = tuple((name, space, frozenset(space)) for name, space in spaces)
     module = types.ModuleType
 
     def added() -> list[str]:
         return [
             f"{name}.{key}" for name, space, keys in known if len(space) != len(keys)
-            for key, value in list(space.items()) if key not in keys and type(value) is not module
+            for key, value in list(space.items())
+            if key not in keys and type(value) is not module and not key.startswith("__")
         ]  # fmt: skip
 
     return added
+
+
+def hidden_builtins(module: types.ModuleType) -> Callable[[], list[str]]:
+    """A function that names builtins that a name put into `module` by then hides from its code.
+    Other names may arrive: Triton's interpreter rewrites kernels among their globals."""
+    name, names = module.__name__, vars(module)
+    free = tuple(key for key in vars(builtins) if key not in names and not key.startswith("__"))
+    return lambda: [f"{name}.{key}" for key in free if key in names]
 
 
 def sealed(places: list[Place], *, torch_may_wrap: bool) -> Callable[[], list[str]]:
@@ -222,10 +243,14 @@ def _made_of(module_name: str, module: types.ModuleType) -> Iterator[Place]:
         if name.isupper() or isinstance(value, types.ModuleType) or _stays(value):
             yield Place(f"{module_name}.{name}", namespace, name, value)
         if isinstance(value, type) and value.__module__ == module_name:
-            members = vars(value)
-            for inner, member in list(members.items()):
-                if _stays(member):
-                    yield Place(f"{module_name}.{name}.{inner}", members, inner, member)
+            yield from _members(f"{module_name}.{name}", value)
+
+
+def _members(name: str, kind: type) -> Iterator[Place]:
+    members = vars(kind)
+    for inner, member in list(members.items()):
+        if _stays(member):
+            yield Place(f"{name}.{inner}", members, inner, member)
 
 
 def _stays(value: Any) -> bool:

@@ -126,10 +126,11 @@ class Watch:
         a candidate that reaches this module comes too late.
         """
         is_ours, own, state = self._sealed_package(), vars(self), dict(vars(self))
-        others = identities.world() + (identities.version(version) if version else [])
-        is_world = identities.sealed(others, torch_may_wrap=True)
+        is_world = identities.sealed(identities.world(), torch_may_wrap=True)
+        is_version = _sealed_version(version)
         implemented = identities.unimplemented()
         caught, is_excused, trick = self._caught, self._does_so_too, "replaced a part of its judge"
+        rebinds = self._rebinds
 
         def check() -> None:
             for name in is_ours():
@@ -139,6 +140,9 @@ class Watch:
                     caught(trick, f"{name} of the watch was exchanged {doing}")
             for name in [*is_world(), *implemented()]:
                 if not is_excused(name):
+                    caught(trick, f"{name} was exchanged {doing}")
+            for name in is_version():
+                if not rebinds(name):
                     caught(trick, f"{name} was exchanged {doing}")
 
         return check
@@ -156,6 +160,11 @@ class Watch:
         """Whether the original's text assigns to that attribute itself."""
         last = re.escape(name.rpartition(".")[2])
         return bool(re.search(rf"\b{last}\s*=[^=]|['\"]{last}['\"]", self._original))
+
+    def _rebinds(self, name: str) -> bool:
+        """Whether a function of the original's text may bind that name of its module anew."""
+        last = re.escape(name.rpartition(".")[2])
+        return bool(re.search(rf"\bglobal\b[^\n]*\b{last}\b|\bglobals\(", self._original))
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
         trick = self._tricks.get(event)
@@ -266,6 +275,14 @@ def sealed(doing: str, *, version: types.ModuleType | None = None) -> Check:
     """See `Watch.seal`. Does nothing where no candidate is watched."""
     watch = Watch.installed
     return unwatched if watch is None else watch.seal(doing, version=version)
+
+
+def _sealed_version(module: types.ModuleType | None) -> Callable[[], list[str]]:
+    if module is None:
+        return list
+    changed = identities.sealed(identities.version(module), torch_may_wrap=False)
+    hidden = identities.hidden_builtins(module)
+    return lambda: [*changed(), *hidden()]
 
 
 def unwatched() -> None:

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from . import gate, importing, overlay, replay, surroundings, vitals
+from . import gate, importing, integrity, overlay, replay, surroundings, vitals
 from .checks import CheatedError, DiffersError
 from .clock import Clock
 from .codec import to_json
@@ -54,6 +54,7 @@ class _Stage:
         self._differs: list[str] = []
         self._not_timed: list[str] = []
         self._cheated: CheatedError | None = None
+        self._untouched: integrity.Check = integrity.unwatched
 
     def run(self) -> dict[str, Any]:
         mark = mark_of(self._job)
@@ -70,6 +71,9 @@ class _Stage:
             self._not_timed.append(reason)
             return self._answer()
         mark("versions")
+        # One for the whole stage: the rehearsal runs the candidate as well.
+        original = None if versions.registers else versions.original
+        self._untouched = integrity.sealed("before the clock or under it", version=original)
         self._clock.open()
         mark("device")
         found = replay.cases(self._job, versions, "cuda")
@@ -77,6 +81,7 @@ class _Stage:
         mark("replays")
         if self._job.get("gate"):
             self._rehearse(found.replays, versions)
+            self._untouched()
             gate.wait(self._job)
             self._began = self._clock.now()
             self._clock.open()  # what it calibrates may have been disturbed
@@ -93,15 +98,18 @@ class _Stage:
     def _time_all(self, cases: list[replay.Replay], versions: Versions) -> None:
         for number, case in enumerate(cases):
             self._time(case, number, len(cases), versions)
+            self._untouched()
             if self._cheated is not None:
                 break
 
     def _time_apart(self, versions: Versions) -> None:
         """Once more from the first case on, the original in the other process."""
         self._timed, self._differs = [], []
+        self._untouched = integrity.unwatched  # what it guards is let go of here
         try:
             self._partner.ask("load")
             alone = parted(versions)
+            self._untouched = integrity.sealed("under the clock")
         except Exception as error:
             trace = importing.trimmed_trace(error, self._job["unit_file"])
             self._not_timed.append(f"no process holds one version alone: {trace.splitlines()[-1]}")

@@ -152,6 +152,36 @@ CHEATS: tuple[Cheat, ...] = (
     ),
     Cheat(
         trick="baseline slowed",
+        name="the other version's kernel is exchanged once, by the first call that finds it",
+        unit="add",
+        where="time",
+        clock=True,
+        found=("Cheated",),
+        text=_on_original(
+            "if not hasattr(module.add_kernel, 'kept'):\n"
+            "                module.add_kernel = _Slow(module.add_kernel)",
+            _SLOW_KERNEL,
+        ),
+    ),
+    Cheat(
+        trick="baseline slowed",
+        name="the other version's text is changed as it is read",
+        unit="add",
+        where="time",
+        clock=True,
+        found=("Cheated",),
+        text=edited(
+            "add",
+            top=(
+                "import importlib.machinery\n\n_Loader = importlib.machinery.SourceFileLoader\n"
+                "_read = _Loader.get_data\n"
+                "_Loader.get_data = lambda self, path: _read(self, path).replace(\n"
+                "    b'    return out', b'    torch.cuda._sleep(100000)\\n    return out')\n"
+            ),
+        ),
+    ),
+    Cheat(
+        trick="baseline slowed",
         name="the other version's kernel object is made to wait when it runs",
         unit="add",
         where="time",
