@@ -1,6 +1,6 @@
 """The sweep and a recorded rewrite on every example, on the GPU this runs on.
 
-    python benchmarks/examples_gpu.py [--out benchmarks/results/examples_gpu.md] [NAME...]
+    python benchmarks/examples_gpu.py [--out benchmarks/results/examples_gpu.md] [--at-once N] [NAME...]
 
 Two runs of the real command line for each example: `--no-model` (the sweep alone) and the
 hand-written reply in `examples/recorded` without a sweep. Every ratio is *measured* by
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ KERNELS = {
     "dequantize": "dequantize_kernel",
     "cross_entropy": "cross_entropy_kernel",
 }
+WAYS = ("sweep", "rewrite")
 
 
 def main() -> None:
@@ -40,20 +42,25 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(KERNELS))
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/examples_gpu.md")
     parser.add_argument("--whet", default="whet", help="the command to run")
-    parser.add_argument("--arch", required=True, help="the device's own, such as sm_90")
+    parser.add_argument(
+        "--at-once", type=int, default=1, help="examples; timing waits for its turn"
+    )
+    parser.add_argument("--python", help="one with torch and triton; else as whet finds it")
     parser.add_argument("--events", type=Path, help="a folder to keep every run's events in")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="whet-bench-") as folder:
         project = Path(folder) / "examples"
         shutil.copytree(ROOT / "examples", project)
-        rows: list[str] = []
-        facts: dict[str, Any] = {}
-        for name in options.names:
-            for way in ("sweep", "rewrite"):
-                row, facts = measure(options, project, Path(folder), name, way)
-                rows.append(row)
-                print(row, flush=True)
-                write(options.out, rows, facts)
+        rows: dict[tuple[str, str], str] = {}
+
+        def both_ways(name: str) -> None:
+            for way in WAYS:
+                rows[name, way], facts = measure(options, project, Path(folder), name, way)
+                print(rows[name, way], flush=True)
+                write(options, rows, facts)
+
+        with ThreadPoolExecutor(options.at_once) as pool:
+            list(pool.map(both_ways, options.names))
 
 
 def measure(
@@ -63,9 +70,9 @@ def measure(
     environment = {
         **os.environ,
         "WHET_TRUST": "1",
-        "WHET_ARCH": options.arch,
-        "WHET_STORE": str(scratch / "runs.sqlite"),
+        "WHET_STORE": str(scratch / f"{name}.sqlite"),
         "WHET_SWEEP": "true" if way == "sweep" else "false",
+        **({"WHET_PYTHON": options.python} if options.python else {}),
     }
     began = time.monotonic()
     ran = subprocess.run(
@@ -97,8 +104,12 @@ def _row(name: str, way: str, events: list[dict[str, Any]], seconds: float) -> s
     return f"| {name} | {way} | {said} | {offered} | {len(verdicts)}: {tally} | {seconds:.0f} |"
 
 
-def write(path: Path, rows: list[str], facts: dict[str, Any]) -> None:
-    device = facts["devices"][0]
+def write(
+    options: argparse.Namespace, rows: dict[tuple[str, str], str], facts: dict[str, Any]
+) -> None:
+    device, path = facts["devices"][0], options.out
+    in_order = [rows[name, way] for name in options.names for way in WAYS if (name, way) in rows]
+    at_once = f" {options.at_once} examples at a time, so wall seconds hold waits for each other."
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         "# The examples on a GPU: sweep and recorded rewrite\n\n"
@@ -107,9 +118,10 @@ def write(path: Path, rows: list[str], facts: dict[str, Any]) -> None:
         f"Python {facts['python']}, by `benchmarks/examples_gpu.py`. Speedups are original time "
         "over candidate time, geometric mean over the tests' own call shapes, with the interval "
         "Whet reports, confirmed in a fresh process. The shapes of the examples are small (they "
-        "must run on an interpreter too), so most times are a few microseconds.\n\n"
+        "must run on an interpreter too), so most times are a few microseconds."
+        f"{at_once if options.at_once > 1 else ''}\n\n"
         "| example | way | measured | offered | judged | wall s |\n|---|---|---|---|---|---|\n"
-        + "\n".join(rows)
+        + "\n".join(in_order)
         + "\n"
     )
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# All that needs a clock, in five parts of under ten minutes each, so that a device held for a
+# All that needs a clock, in six parts of under ten minutes each, so that a device held for a
 # quarter of an hour is enough for any. Tables and logs go to OUT; a part goes on after a failure and ends
 # with the number of commands that failed.
 #
-#     tests/gpu/all.sh OUT first|second|third|fourth|fifth [PYTHON [WHET_PYTHON]]
+#     tests/gpu/all.sh OUT first|second|third|fourth|fifth|sixth [PYTHON [WHET_PYTHON]]
 #
 # PYTHON has torch, triton and pytest, WHET_PYTHON what Whet itself needs: where they are one, its
 # pytest plugins burden every test. All are taken from the project's root.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 out=$(realpath -m "${1:?where the tables go}")
-part=${2:?first, second, third, fourth or fifth}
+part=${2:?first to sixth}
 python=$(command -v "${3:-python3}")
 case $python in /*) ;; *) python=$PWD/$python ;; esac
 own=$(command -v "${4:-$python}")
@@ -58,6 +58,10 @@ case $part in
     try 230 clock "$own" tests/adversarial/gpu.py --python "$python" --part clock --seconds 210 \
       --out "$out/tricks_clock_h200.md"
     try 150 timing "$python" tests/gpu/try_timing.py
+    ;;
+  sixth)
+    try 420 examples "$own" benchmarks/examples_gpu.py --whet "$whet" --python "$python" --at-once 4 \
+      --out "$out/examples_gpu.md"
     ;;
   *) echo "no part is called $part" >&2; exit 2 ;;
 esac
