@@ -47,7 +47,6 @@ class WorkerEvaluator:
         self.target = target
         self.facts: Facts | None = None
         """What the last handshake found, kept even where `open` raised for what is missing."""
-        self.left_out: tuple[str, ...] = ()
         """Project files that were not sent, each with its reason."""
         self.shipped = Shipped()
         self._start_s = start_s
@@ -166,7 +165,7 @@ class WorkerEvaluator:
 
     async def _open(self, workspace: Workspace) -> Facts:
         manifest = await asyncio.to_thread(load_manifest, workspace)
-        self.left_out, self.shipped = manifest.left_out, shipped(manifest)
+        self.shipped = shipped(manifest, in_place=self.in_place)
         if self._link is None or self._link.lost:
             await self.close()
             self._link = await Link.start(self.target, self._start_s)

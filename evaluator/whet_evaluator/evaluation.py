@@ -69,6 +69,8 @@ class Shipped:
     sources: Mapping[str, str] = field(default_factory=dict)
     data_digest: str = ""
     n_data: int = 0
+    left_out: tuple[str, ...] = ()
+    """Files that the target does not get, each with why; none where it reads the project itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,12 +115,16 @@ def load_manifest(workspace: Workspace) -> Manifest:
     )
 
 
-def shipped(manifest: Manifest) -> Shipped:
-    """The manifest by content alone: sources one by one, data as one digest."""
+def shipped(manifest: Manifest, *, in_place: bool = False) -> Shipped:
+    """The manifest by content alone: sources one by one, data as one digest. `in_place`: the target
+    reads the project's own folder, so nothing is left out there."""
     sources = {one.path: one.sha256 for one in manifest.entries if _is_source(one.path)}
     data = [f"{one.path}\0{one.sha256}" for one in manifest.entries if one.path not in sources]
     digest = hashlib.sha256("\n".join(data).encode("utf-8", "surrogateescape")).hexdigest()
-    return Shipped(sources=sources, data_digest=digest, n_data=len(data))
+    return Shipped(
+        sources=sources, data_digest=digest, n_data=len(data),
+        left_out=() if in_place else manifest.left_out,
+    )  # fmt: skip
 
 
 def shipped_digest(found: Shipped) -> str:

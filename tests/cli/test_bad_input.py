@@ -242,6 +242,27 @@ def test_doctor_names_what_is_not_sent_to_a_target(project, home):
     assert "not sent" not in project.whet("doctor").out, "a local target reads the project itself"
 
 
+def test_a_run_names_what_its_target_lacks(project, home):
+    """Where a test is red, in the very sentence."""
+    folder = home / "config" / "whet"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text(
+        f"max_file_bytes = 4000\n[targets.far]\nvia = ['env', 'HERE=1']\npython = '{sys.executable}'\n"
+    )
+    (project.root / "weights.bin").write_bytes(b"w" * 5000)
+    test = project.root / "test_k.py"
+    test.write_text(f"{test.read_text()}    assert open('weights.bin', 'rb').read()\n")
+    command = ("optimize", "k.py::copy_kernel", "--target", "far", "--no-model")
+    ended(
+        project.whet(*command, "--json"),
+        "red baseline",
+        "Not sent to far: weights.bin (",
+        "raise max_",
+    )
+    shown = project.whet(*command)
+    assert "not sent to far: weights.bin (" in " ".join((shown.out + shown.err).split())
+
+
 def test_unknown_run(project):
     for command in ("show", "resume", "apply"):
         refused(project.whet(command, "20200101-000000-dead"), "whet runs")

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from whet_agent.model.chat import ChatModel
 from whet_agent.ports import ModelError
+from whet_agent.search import words
 from whet_agent.settings.keys import KeyUnavailable, load_key
 from whet_agent.settings.loading import Loaded, UnknownTargetError, load_settings
 from whet_agent.settings.trust import HOW_TO_TRUST
@@ -26,8 +27,6 @@ from whet_evaluator.evaluation import Target
 from whet_evaluator.worker.records import Facts
 
 State = Literal["ok", "note", "fails"]
-_NAMED = 5
-"""Files that are named one by one."""
 
 
 @attrs.frozen
@@ -115,13 +114,8 @@ async def _target(loaded: Loaded, target: Target, root: Path) -> list[Check]:
 
 def _not_sent(evaluator: WorkerEvaluator) -> list[Check]:
     """Project files that the target does not get, so that their absence there is no riddle."""
-    if evaluator.in_place or not evaluator.left_out:
-        return []
-    named = ", ".join(evaluator.left_out[:_NAMED])
-    more = len(evaluator.left_out) - _NAMED
-    rest = f" and {more} more" if more > 0 else ""
-    cure = "raise max_file_bytes or max_total_bytes, or set the target's `root`"
-    return [Check("files", "note", f"not sent to {evaluator.target.name}: {named}{rest}; {cure}.")]
+    said = words.not_sent(evaluator.target.name, evaluator.shipped)
+    return [Check("files", "note", said)] if said else []
 
 
 def _facts(facts: Facts) -> list[Check]:

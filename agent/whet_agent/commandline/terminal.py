@@ -106,8 +106,10 @@ def _line(event: Event, summary: RunSummary) -> str:  # noqa: PLR0911 - a table
         case Created(run=run, task=task):
             model = task.model.name if task.model else "no model: the sweep alone"
             return f"[bold]{task.goal} {escape(task.kernel)}[/]  run {run}, {escape(model)}"
-        case Opened(facts=facts):
-            return f"  target    {escape(_facts(facts))}"
+        case Opened(facts=facts, shipped=shipped):
+            lacks = words.not_sent(search.task.target.name, shipped)
+            said = f"\n  files     [yellow]{escape(lacks)}[/]" if lacks else ""
+            return f"  target    {escape(_facts(facts))}{said}"
         case BaselineRecorded(recorded=recorded):
             return f"  baseline  {escape(_baseline(search, recorded))}"
         case Proposed(candidate=candidate, strategy=strategy, label=label):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from whet_agent.events import Reason
-from whet_agent.search import turns
+from whet_agent.search import turns, words
 from whet_agent.search.score import CostScore, MeasuredScore
 from whet_agent.search.state import (
     ORIGINAL,
@@ -54,9 +54,9 @@ def unfit_baseline(search: Search) -> Stop | None:
     if search.task.goal == "fix":
         return _unfit_to_fix(search, recorded, red_to_fix(search))
     if red:
-        return _ended("red baseline", _red_sentence(search, red))
+        return _ended("red baseline", _red_sentence(search, red) + _not_sent(search))
     if not green:
-        return _ended("no tests", _nothing_passed(search, recorded))
+        return _ended("no tests", _nothing_passed(search, recorded) + _not_sent(search))
     if not recorded.launches:
         return _ended("no launch recorded", _no_launch(search, recorded))
     return None
@@ -224,6 +224,13 @@ def _unfit_to_fix(search: Search, recorded: Recorded, red: tuple[TestOutcome, ..
         f"Nothing to fix: {_tests(len(green))} of {search.task.kernel} "
         f"{'passes' if len(green) == 1 else 'pass'} already.",
     )
+
+
+def _not_sent(search: Search) -> str:
+    """So that a test that misses a file is no riddle."""
+    found = search.surroundings
+    said = words.not_sent(search.task.target.name, found.shipped) if found is not None else ""
+    return f" {said[:1].upper()}{said[1:]}" if said else ""
 
 
 def _red_sentence(search: Search, red: tuple[TestOutcome, ...]) -> str:

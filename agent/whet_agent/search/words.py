@@ -11,6 +11,7 @@ from typing import assert_never
 from whet_agent.events import Rejected
 from whet_agent.search.score import CostScore, MeasuredScore, Score, standing, vetoes
 from whet_agent.search.state import ORIGINAL, Search, Tried, is_refuted, original_score
+from whet_evaluator.evaluation import Shipped
 from whet_evaluator.worker.records import (
     Broken,
     Cheated,
@@ -25,6 +26,8 @@ from whet_evaluator.worker.records import (
 )
 
 MAX_DETAIL_CHARS = 4000
+_NAMED = 5
+"""Files that are named one by one."""
 
 
 def outcome(search: Search, tried: Tried) -> str:
@@ -197,3 +200,14 @@ def _first_line(text: str) -> str:
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:200] if lines else ""
+
+
+def not_sent(target: str, shipped: Shipped) -> str:
+    """Which of the project's files the target lacks and the cure; empty where it has all."""
+    if not shipped.left_out:
+        return ""
+    named = ", ".join(shipped.left_out[:_NAMED])
+    more = len(shipped.left_out) - _NAMED
+    rest = f" and {more} more" if more > 0 else ""
+    cure = "raise max_file_bytes or max_total_bytes, or set the target's `root`"
+    return f"not sent to {target}: {named}{rest}; {cure}."
