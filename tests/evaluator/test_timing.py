@@ -223,12 +223,13 @@ def test_a_launcher_that_turns_on_the_clock_is_caught(tmp_path: Path, tampering:
 
 
 def test_an_honest_candidate_is_timed_under_watch(tmp_path: Path) -> None:
+    """One that imports something when it is first called, between two cases, which is no exchange."""
+    head = "    M, K = a.shape\n"
     result = time_stage(
-        tmp_path, ["test_to_device_and_dtype", "test_autotuned", "test_autograd"],
-        edit=("block=128", "block=64"),
+        tmp_path, ["test_matmul", "test_autotuned", "test_autograd"], edit=(head, f"    import table\n\n{head}"),
         stages="interpret:install+tests.evaluator.sealing:watched+timing:run",
     )  # fmt: skip
-    assert len(names(result)) == 3, result
+    assert len(names(result)) == 4, result
 
 
 def test_what_one_version_lacks_is_named(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ WATCHED: Mapping[str, tuple[str, ...]] = types.MappingProxyType({
         "process_time", "sleep",
     ),
     "importlib._bootstrap_external": (
-        "FileLoader.get_data", "FileLoader.get_filename", "SourceLoader.source_to_code",
-        "SourceLoader.get_code", "_LoaderBasics.exec_module", "_LoaderBasics.create_module",
+        "SourceFileLoader.get_data", "SourceFileLoader.get_filename",
+        "SourceFileLoader.source_to_code", "SourceFileLoader.get_code",
+        "SourceFileLoader.exec_module", "SourceFileLoader.create_module",
         "spec_from_file_location",
     ),
     "importlib._bootstrap": (

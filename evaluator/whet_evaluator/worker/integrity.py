@@ -107,7 +107,7 @@ class Watch:
             if not re.search(_ALLOWED_BY[trick], original)
         }
         self._busy = False
-        self._package: tuple[int, Callable[[], list[str]]] | None = None
+        self._sealed_package = _package_seals()
 
     def install(self) -> None:
         """From now on until the process ends."""
@@ -146,15 +146,6 @@ class Watch:
                     caught(trick, f"{name} was exchanged {doing}")
 
         return check
-
-    def _sealed_package(self) -> Callable[[], list[str]]:
-        """Anew only when something was imported: it is some thousand names."""
-        n_modules = len(sys.modules)
-        if self._package is None or self._package[0] != n_modules:
-            changed = identities.sealed(identities.package(), torch_may_wrap=False)
-            added = identities.closed(identities.namespaces())
-            self._package = n_modules, lambda: [*changed(), *added()]
-        return self._package[1]
 
     def _does_so_too(self, name: str) -> bool:
         """Whether the original's text assigns to that attribute itself."""
@@ -277,12 +268,33 @@ def sealed(doing: str, *, version: types.ModuleType | None = None) -> Check:
     return unwatched if watch is None else watch.seal(doing, version=version)
 
 
+def _package_seals() -> Callable[[], Callable[[], list[str]]]:
+    """Makes seals of this package, anew only when something was imported: it is some thousand
+    names. Kept where only a closure leads to: in an attribute one could lay another."""
+    n_modules = -1
+    latest: Callable[[], list[str]]
+
+    def seal() -> Callable[[], list[str]]:
+        nonlocal n_modules, latest
+        if n_modules != len(sys.modules):
+            n_modules = len(sys.modules)
+            changed = identities.sealed(identities.package(), torch_may_wrap=False)
+            added = identities.closed(identities.namespaces())
+            latest = _both(changed, added)
+        return latest
+
+    return seal
+
+
 def _sealed_version(module: types.ModuleType | None) -> Callable[[], list[str]]:
     if module is None:
         return list
     changed = identities.sealed(identities.version(module), torch_may_wrap=False)
-    hidden = identities.hidden_builtins(module)
-    return lambda: [*changed(), *hidden()]
+    return _both(changed, identities.hidden_builtins(module))
+
+
+def _both(one: Callable[[], list[str]], other: Callable[[], list[str]]) -> Callable[[], list[str]]:
+    return lambda: [*one(), *other()]
 
 
 def unwatched() -> None:

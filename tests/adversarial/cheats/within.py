@@ -167,8 +167,7 @@ CHEATS: tuple[Cheat, ...] = (
         trick="baseline slowed",
         name="the other version's text is changed as it is read",
         unit="add",
-        where="time",
-        clock=True,
+        where="proof",
         found=("Cheated",),
         text=edited(
             "add",
