@@ -110,3 +110,25 @@ def test_an_original_that_survives_no_case_is_said_to(tmp_path):
     assert len(made.not_covered) == len(CASES) + 1
     assert made.not_covered[0].startswith("all generated cases: the original itself ended")
     assert made.not_covered[4] == "rows 3: the original's own process does not survive it"
+
+
+def test_whoever_stops_waiting_for_a_case_stops_nobody_else(tmp_path):
+    """A candidate whose tests are red leaves while another runs the original for both."""
+
+    async def three_candidates():
+        bank = Bank(str(tmp_path / "bank"))
+        assert bank.is_new("a case")
+        leaving, staying = (
+            asyncio.create_task(bank.wait_settled(["a case"])) for _ in range(2)
+        )  # fmt: skip
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        late = asyncio.create_task(bank.wait_settled(["a case"]))
+        await asyncio.sleep(0)
+        assert not staying.done()
+        assert not late.done()
+        bank.settle(["a case"], ran=True)
+        return await asyncio.gather(staying, late)
+
+    assert asyncio.run(three_candidates()) == [True, True]

@@ -45,7 +45,9 @@ class Bank:
     async def wait_settled(self, places: Collection[str]) -> bool:
         """Until nobody is running the original at any of them: a candidate that came second
         would be judged by no case at all. False where some lost their turn meanwhile."""
-        await asyncio.gather(*(self._offered[p] for p in places if p in self._offered))
+        turns = [self._offered[place] for place in places if place in self._offered]
+        if turns:  # not `gather`: cancelled, it cancels what others wait for, too
+            await asyncio.wait(turns)
         return all(place in self._offered for place in places)
 
     def place(self, basis: str, case: dict[str, Any]) -> str:
