@@ -81,7 +81,7 @@ def make_project(tmp_path: Path, name: str, *, tests: Sequence[str] = ()) -> Pro
 
 
 def recorded(name: str) -> str:
-    """The reply that a model once gave for this example."""
+    """The reply that lies beside this example, in the form that a model gives one."""
     return (EXAMPLES / "recorded" / f"{name}.md").read_text("utf-8")
 
 

@@ -8,7 +8,7 @@ costs at most `MAX_BODY` bytes.
 The host speaks first (a zip of the worker, by `BOOT`); the worker answers with
 `SENTINEL` and frames from there on. Whatever a login shell prints before the
 sentinel is noise and is skipped. Each request carries an `id`; `Stage`, `Done` and
-`Failed` refer to it; the host may send ahead.
+`Failure` refer to it; the host may send ahead.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Compile:
 
 @dataclass(frozen=True, kw_only=True)
 class Cancel:
-    """Ends the request `target`; it answers `Failed(kind="cancelled")`."""
+    """Ends the request `target`; it answers `Failure(kind="cancelled")`."""
 
     id: int
     target: int
