@@ -106,6 +106,7 @@ def test_a_disturbed_round_is_taken_again_whatever_it_read() -> None:
     script = [*asked_before_the_first, None, "another process came", None]
     taken = take(sampler, watch(script), seed=1, n_rounds=4, n_pairs=2)
     assert taken.retaken == ["another process came"]
+    assert [len(pairs) for pairs in taken.dropped] == [2]
     assert len(taken.rounds) == 4
     assert len(sampler.rounds) == 5
 

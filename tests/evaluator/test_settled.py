@@ -19,6 +19,7 @@ def row(sentence, oracle, *, hard=True):
     return {"sentence": sentence, "oracle": oracle, "hard": hard, "cheated": None}
 
 
+BESIDE = row("57 ulp", "reference")
 APART, EQUAL, WRONG = row("6 ulp", "original"), row("", "float64"), row("9 ulp", "float64")
 
 
@@ -48,9 +49,12 @@ class Scripted(Suite):
         ((APART, APART), (EQUAL, WRONG), ["c2"], True),
         ((APART, APART), (WRONG, EQUAL), ["c2", "c1"], True),
         ((WRONG, APART), (EQUAL, EQUAL), [], True),
+        ((BESIDE, EQUAL), (EQUAL, EQUAL), ["c1"], False),
+        ((BESIDE, EQUAL), (BESIDE, EQUAL), ["c1"], True),
         ((EQUAL, row("6 ulp", "original", hard=False)), (EQUAL, EQUAL), [], False),
     ],
     ids=["both settled", "the smaller stays", "the larger stays", "one was beside float64",
+         "a reference, rounding unknown", "a reference, rounding known",
          "outside the contract"],
 )  # fmt: skip
 def test_a_better_oracle_settles_it(before, again, asked, rejects):

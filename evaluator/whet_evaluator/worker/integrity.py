@@ -155,7 +155,8 @@ class Watch:
     def _rebinds(self, name: str) -> bool:
         """Whether a function of the original's text may bind that name of its module anew."""
         last = re.escape(name.rpartition(".")[2])
-        return bool(re.search(rf"\bglobal\b[^\n]*\b{last}\b|\bglobals\(", self._original))
+        by_name = r"\bglobals\(|\bsetattr\(|\bsys\.modules\b"
+        return bool(re.search(rf"\bglobal\b[^\n]*\b{last}\b|{by_name}", self._original))
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
         trick = self._tricks.get(event)

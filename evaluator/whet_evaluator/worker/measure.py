@@ -148,6 +148,7 @@ def measure(clock: Clock, crew: Crew, order: Order) -> Case:
         processes=ready.processes,
         floor_us=floor,
         retaken=tuple(taken.retaken),
+        dropped=_frozen(taken.dropped),
         notes=(
             *crew.notes(),
             *taken.notes,

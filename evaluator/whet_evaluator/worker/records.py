@@ -95,7 +95,9 @@ class Case:
     floor_us: float | None = None
     """No call can be faster, for the bytes it must move; None where nothing is known."""
     retaken: tuple[str, ...] = ()
-    """Samples dropped and taken again, each with its reason: the environment, never a ratio."""
+    """Rounds dropped and taken again, each with its reason: the environment, never a ratio."""
+    dropped: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """The pairs of those rounds, which nothing is made of: whoever doubts the reason can look."""
     notes: tuple[str, ...] = ()
     """What a reader of the samples should know, such as why there is no device graph."""
 

@@ -46,12 +46,14 @@ class Sampler(Protocol):
 
 @dataclass
 class Taken:
-    """Rounds of pairs in microseconds; `retaken` has a reason for each round taken twice."""
+    """Rounds of pairs in microseconds; `retaken` has a reason for each round taken twice, `dropped`
+    the pairs that it had then."""
 
     rounds: list[Pairs] = field(default_factory=list)
     control: list[Pairs] = field(default_factory=list)
     slowed: list[Pairs] = field(default_factory=list)
     retaken: list[str] = field(default_factory=list)
+    dropped: list[Pairs] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -109,6 +111,7 @@ def _round(
         if reason is None or len(taken.retaken) >= max(1, len(taken.rounds) // 2):
             break
         taken.retaken.append(reason)
+        taken.dropped.append(found["test"])
     if reason is not None:
         taken.notes.append(f"kept though disturbed: {reason}")
     taken.rounds.append(found["test"])

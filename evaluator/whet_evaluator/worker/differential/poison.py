@@ -17,7 +17,8 @@ PATTERNS = (0xFF, 0x4B)
 float32, 14.6 in float16, 1.3e9 in int32."""
 _ZONE = 0xA5
 _ZONE_BYTES = 1024
-_MAX_GUARDED_BYTES = 64 << 20
+_MAX_GUARDED_BYTES = 512 << 20
+"""Twice what the inputs of the largest generated case take (`suite.MAX_ELEMENTS`, of 8 bytes each)."""
 _FACTORIES = ("empty", "empty_like", "empty_strided", "empty_permuted")
 _METHODS = ("new_empty", "new_empty_strided")
 _FILLED_FACTORIES = ("zeros", "zeros_like", "ones", "ones_like", "full", "full_like")
