@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from whet_evaluator.worker.differential import outputs, poison, tolerance, watched
+from whet_evaluator.worker.differential.compare import Comparison, Truth
 from whet_evaluator.worker.differential.judge import judge
 from whet_evaluator.worker.differential.outputs import Output, Run, UnreadableError
 from whet_evaluator.worker.records import Differential
@@ -457,3 +458,13 @@ def test_an_original_that_leaves_its_tensors_says_nothing_outside_the_contract(t
     assert judged(tmp_path, astray, both(X * 2), hard=False)["unjudged"]
     assert not judged(tmp_path, astray, both(X), hard=False)["unjudged"]
     assert not judged(tmp_path, astray, both(X * 2), hard=True)["unjudged"]
+
+
+def test_a_refusal_that_the_original_makes_too_is_no_difference_from_a_reference() -> None:
+    refusing = Run(raised="ValueError: too wide")
+    truth = Truth(name="reference", outputs={})
+    for original, said in ((refusing, ""), (Run(), "raises ValueError: too wide, where")):
+        known = {"first": original, "again": original}
+        found = Comparison(torch, known, {"first": refusing}, [truth], {}).by_reference()
+        assert found.startswith(said)
+        assert bool(found) is bool(said)

@@ -8,15 +8,17 @@ Python runs once, and memory stays where it was.
 from __future__ import annotations
 
 import dataclasses
+import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from whet_evaluator.worker.checks import CheatedError, DiffersError
+from whet_evaluator.worker.checks import CheatedError, DiffersError, UnsteadyError
 from whet_evaluator.worker.clock import Clock, Reading
 from whet_evaluator.worker.measure import Order, Together, measure
 from whet_evaluator.worker.plans import Pilot, plan
@@ -366,12 +368,16 @@ def test_what_is_not_read_has_no_floor() -> None:
 # ---- awkward and honest ---------------------------------------------------------------
 
 
-def noisy(device: Device, share: float = 1.0) -> Run:
+def drawn_by_torch() -> int:
+    return int(torch.randint(0, 1 << 30, (1,)))
+
+
+def noisy(device: Device, share: float = 1.0, draw: Callable[[], int] = drawn_by_torch) -> Run:
     """A launcher that draws a seed of its own for each call."""
 
     def run(inputs: Any) -> list[Any]:
         x, out = inputs[0][0], torch.empty_like(inputs[0][0])
-        generator = torch.Generator().manual_seed(int(torch.randint(0, 1 << 30, (1,))))
+        generator = torch.Generator().manual_seed(draw())
         kept = int(share * len(x))
         drawn = torch.rand(x.shape, generator=generator)
         device.launch(lambda: torch.mul(x[:kept], drawn[:kept], out=out[:kept]))
@@ -386,8 +392,49 @@ def test_numbers_that_a_launcher_draws_itself_are_drawn_alike(launch_us: float) 
     case = time(device, noisy(device), noisy(device))
     (note,) = case.notes
     assert "draws numbers of its own" in note
-    with pytest.raises(DiffersError, match="output 0 differs"):
+    with pytest.raises(DiffersError, match=r"output 0 (differs|is of another kind)"):
         time(device, noisy(device, share=0.5), noisy(device))
+
+
+class Capturing(Device):
+    """Says, as torch does, whether a graph is being captured."""
+
+    @property
+    def is_capturing(self) -> bool:
+        return self._capturing is not None
+
+
+def test_drawn_numbers_are_looked_at_under_the_clock_too() -> None:
+    """A graph that copies, where each call beside the clock draws as it should."""
+    device = Capturing(launch_us=50.0)
+    honest = noisy(device)
+
+    def copying(inputs: Any) -> list[Any]:
+        if not device.is_capturing:
+            return honest(inputs)
+        x, out = inputs[0][0], torch.empty_like(inputs[0][0])
+        device.launch(lambda: out.copy_(x))
+        return [out]
+
+    with pytest.raises(DiffersError, match="another kind: size"):
+        time(device, copying, noisy(device))
+
+
+def drawn_by_numpy() -> int:
+    return int(np.random.rand() * 1e9)  # noqa: NPY002 - as users' launchers do
+
+
+@pytest.mark.parametrize("draw", [lambda: random.randrange(1 << 30), drawn_by_numpy])
+def test_seeds_of_other_generators_are_set_as_well(draw: Callable[[], int]) -> None:
+    device = Device()
+    assert len(time(device, noisy(device, draw=draw), noisy(device, draw=draw)).notes) == 1
+
+
+def test_an_original_that_is_never_the_same_is_no_fault_of_the_candidate() -> None:
+    device, secret = Device(), random.SystemRandom()
+    unsteady = noisy(device, draw=lambda: secret.randrange(1 << 30))
+    with pytest.raises(UnsteadyError, match="do not make equal outputs"):
+        time(device, unsteady, unsteady)
 
 
 def quantised(device: Device, n_off: int, by: int = 1) -> Run:

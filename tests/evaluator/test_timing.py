@@ -31,6 +31,7 @@ def time_stage(
     launchers: list[str] = LAUNCHERS,
     before: tuple[str, str] = ("", ""),
     stages: str = "interpret:install+timing:run",
+    whole: str = "",
 ) -> dict:
     """Records `nodes` on the habits' original, as `before` edits it, then times a candidate: the
     text edited once more."""
@@ -51,7 +52,7 @@ def time_stage(
     recorded = run_stage("tests:run", {**job, "nodes": nodes})
     assert {o["outcome"] for o in recorded["outcomes"]} == {"passed"}
     assert edit[0] in text
-    (scratch / "kernels.py").write_text(text.replace(*edit) if edit[0] else text)
+    (scratch / "kernels.py").write_text(whole or (text.replace(*edit) if edit[0] else text))
     original = tmp_path / "original.py"
     original.write_text(text)
     job |= {"original": str(original), "rounds": 2, "pairs": 2}
@@ -220,6 +221,44 @@ def test_a_launcher_that_turns_on_the_clock_is_caught(tmp_path: Path, tampering:
     )  # fmt: skip
     assert result["caught"][0] == "replaced a part of its judge", result
     assert "exchanged under the clock" in result["caught"][1]
+
+
+def test_a_launcher_that_turns_on_the_clock_and_crosses_over_is_caught(tmp_path: Path) -> None:
+    """What a crossing leads to, a new beginning in two processes, must not be had without a look."""
+    body = "    out = torch.empty_like(x)\n    n = out.numel()\n"
+    crossing = "    sys.modules['kernels__original'].add(x, y) if 'kernels__original' in sys.modules else None\n"
+    result = time_stage(
+        tmp_path, ["test_to_device_and_dtype", "test_heuristics"],
+        edit=(body, _JUDGE + _TAMPERING["comparison"] + crossing + body),
+        stages="interpret:install+tests.evaluator.sealing:watched+timing:run",
+    )  # fmt: skip
+    assert result["caught"][0] == "replaced a part of its judge", result
+
+
+def test_a_crossing_that_fails_leads_to_two_processes(tmp_path: Path) -> None:
+    """A table of kernels: the original's launcher finds the candidate's, which takes other arguments."""
+    launch = '    add_kernel[lambda meta: (triton.cdiv(n, meta["BLOCK"]),)](x, y, out, n, BLOCK=block, num_warps=2)\n'
+    looked_up = launch.replace("add_kernel[", "table.OPS.setdefault('add_kernel', add_kernel)[")
+    text = (HABITS / "kernels.py").read_text()
+    before = (
+        text,
+        text.replace("import torch\n", "import table\nimport torch\n", 1).replace(
+            launch, looked_up
+        ),
+    )
+    more = before[1].replace("def add_kernel(x_ptr,", "def add_kernel(more, x_ptr,")
+    more = more.replace('add_kernel)[lambda meta: (triton.cdiv(n, meta["BLOCK"]),)](x,',
+                        'add_kernel)[lambda meta: (triton.cdiv(n, meta["BLOCK"]),)](1, x,')  # fmt: skip
+    more = more.replace(
+        "def double(x):", "table.OPS['add_kernel'] = add_kernel\n\n\ndef double(x):", 1
+    )
+    no_op = more
+    start, end = no_op.index("@torch.library.custom_op"), no_op.index("def properties_grid")
+    result = time_stage(
+        tmp_path, ["test_to_device_and_dtype"], before=before,
+        edit=("", ""), whole=no_op[:start] + no_op[end:],
+    )  # fmt: skip
+    assert [case["processes"] for case in result["cases"]] == [2], result
 
 
 def test_an_honest_candidate_is_timed_under_watch(tmp_path: Path) -> None:

@@ -47,6 +47,20 @@ def test_equal_lists_share_the_originals_choice(tmp_path: Path, sizes, found):
     assert ran.stdout.startswith(found)
 
 
+def test_what_a_candidate_does_to_its_configuration_leaves_the_originals(tmp_path: Path) -> None:
+    for name in ("original", "candidate"):
+        (tmp_path / f"{name}.py").write_text(MODULE.format(sizes=(64, 128)))
+    evaluator = Path(__file__).parents[2] / "evaluator"
+    spoiling = CHECK.replace(
+        "print(", "candidate.scale.fn.cache[(7,)].kwargs['BLOCK'] = 16\nprint("
+    )
+    spoiling = spoiling.replace("print(candidate", "print(original")
+    ran = subprocess.run(
+        [sys.executable, "-c", spoiling, tmp_path, evaluator], capture_output=True, text=True, check=True
+    )  # fmt: skip
+    assert ran.stdout.startswith("BLOCK: 128, ")
+
+
 APART = """
 import json, sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]

@@ -57,3 +57,94 @@ def test_what_the_original_does_too_is_allowed(tmp_path: Path) -> None:
 
 def test_what_libraries_do_for_honest_code_is_none(tmp_path: Path) -> None:
     assert seen(tmp_path, HONEST) == []
+
+
+_SEALED = """
+import json, os, sys, types
+from whet_evaluator.worker import integrity
+folder, original, then = sys.argv[1:4]
+module = types.ModuleType("unit__original")
+sys.modules[module.__name__] = module
+seen = []
+watch = integrity.Watch("unit.py", original, lambda reason, detail: seen.append(detail))
+path = module.__file__ = os.path.join(folder, "unit__original.py")
+open(path, "w").write(original)
+exec(compile(original, path, "exec"), module.__dict__)
+check = watch.seal("then", version=module)
+exec(compile(then, "then.py", "exec"), module.__dict__)
+check()
+print(json.dumps(seen))
+"""
+_TUNED = """
+import triton
+import triton.language as tl
+
+
+@triton.autotune(configs=[triton.Config({"BLOCK": 64}), triton.Config({"BLOCK": 128})], key=["n"])
+@triton.jit
+def kernel(x, n, BLOCK: tl.constexpr):
+    pass
+"""
+_CHOOSING = """
+class Op:
+    def impl(self): pass
+
+    @classmethod
+    def choose(cls): cls.impl = lambda self: 1
+"""
+_RUNNING = """
+class Runner:
+    def __init__(self): self.cache = {"out": 1}
+
+    def run(self): pass
+
+
+RUNNER = Runner()
+"""
+_SLOTTED = """
+class Plan:
+    __slots__ = ()
+
+    def run(self): pass
+
+
+PLAN = Plan()
+"""
+_OWN_HABITS = {
+    "a method chosen at the first call": (_CHOOSING, "Op.choose()"),
+    "an object with a run and a cache": (_RUNNING, "RUNNER.cache['out'] = 2"),
+    "an object with a run and slots": (_SLOTTED, "pass"),
+    "a name declared global": ("SMS = None\ndef f():\n    global SMS\n    SMS = 3\n", "f()"),
+    "a new name": ("def f(): pass\n", "annotations = 1"),
+    "a warning": ("import warnings\n", "warnings.warn('once')"),
+}
+_EXCHANGES = {
+    "a constant": ("BLOCK = 64\n", "BLOCK = 1", "BLOCK"),
+    "an object that cannot be called": ("KERNEL = object()\n", "KERNEL = 1", "KERNEL"),
+    "a method": ("class Op:\n    def impl(self): pass\n", "Op.impl = None", "Op.impl"),
+    "a hidden builtin": ("def f(x): return len(x)\n", "len = None", "len"),
+    "a configuration": (_TUNED, "kernel.configs[0].kwargs['BLOCK'] = 16", "kernel.configs.BLOCK"),
+    "its warps": (_TUNED, "kernel.configs[1].num_warps = 1", "kernel.configs.num_warps"),
+    "a kernel's run": (_TUNED, "kernel.fn.run = None", "kernel.fn.run"),
+}
+
+
+def said(folder: Path, original: str, then: str) -> list[str]:
+    argv = [sys.executable, "-W", "ignore", "-c", _SEALED, folder, original, then]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize(("original", "then"), _OWN_HABITS.values(), ids=_OWN_HABITS)
+def test_what_an_original_does_to_itself_is_no_exchange(
+    tmp_path: Path, original: str, then: str
+) -> None:
+    assert said(tmp_path, original, then) == []
+
+
+@pytest.mark.parametrize(("original", "then", "name"), _EXCHANGES.values(), ids=_EXCHANGES)
+def test_what_is_exchanged_in_an_original_is_named(
+    tmp_path: Path, original: str, then: str, name: str
+) -> None:
+    assert f"unit__original.{name} was exchanged then" in said(tmp_path, original, then)

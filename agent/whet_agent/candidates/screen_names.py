@@ -29,11 +29,13 @@ FORBIDDEN_ATTRIBUTES = frozenset(
         "__class__", "__getattribute__", "_getframe", "_exit", "f_back", "f_locals", "f_globals",
         "gi_frame", "tb_frame", "cr_frame", "inspect", "subprocess", "threading", "ctypes",
         "multiprocessing", "cpp_extension", "load_inline", "device_print",
+        "is_current_stream_capturing", "initial_seed", "get_rng_state",
         "sys", "os", "builtins", "importlib", "gc", "atexit", "signal", "weakref", "traceback",
     }
 )  # fmt: skip
 """The last line: modules that `torch` and `triton` have in hand, such as `torch.sys`. From
-`sys.modules` on, everything that judges a candidate is within its reach."""
+`sys.modules` on, everything that judges a candidate is within its reach. The line before it: what
+tells a timed call from another."""
 FORBIDDEN_NAMES = frozenset(
     {"JITFunction", "InterpretedFunction", "KernelInterface", "knobs", "interpreter_builder"}
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .clock import Clock
 from .returned import tensors_in
 from .rotation import values
 
+ALIKE, ALIKE_OF_FEW = 0.05, 8.0
+"""How far shares and sizes of drawn tensors may lie apart; the second by the root of their number."""
 WORK_AFTER_US = 20.0
 WORK_AFTER_SHARE = 0.1
 """More than both of these, in the median beyond the original's: work that outlives the clock."""
@@ -30,35 +33,62 @@ def left_behind(made: list[Any], inputs: Any) -> list[Any]:
     return [*made, *tensors_in(values(inputs))]
 
 
-def differs(clock: Clock, left: list[Any], wanted: list[Any]) -> None:
-    """Raises `DiffersError` unless a call left behind what it must have."""
+class UnsteadyError(Exception):
+    """The original is not the same twice, so nothing can be compared with it."""
+
+
+def differs(
+    clock: Clock, left: list[Any], wanted: list[Any], *, roughly: Sequence[int] = ()
+) -> None:
+    """Raises `DiffersError` unless a call left behind what it must have; the tensors numbered
+    `roughly` something of that kind."""
     if len(left) != len(wanted):
         raise DiffersError(f"a call leaves {len(left)} tensors instead of {len(wanted)}")
     for number, (got, want) in enumerate(zip(left, wanted)):
-        compare(clock, number, got, want)
+        (_alike if number in roughly else compare)(clock, number, got, want)
 
 
-def agree(clock: Clock, left: list[Any], wanted: list[Any]) -> bool:
-    """Whether `differs` finds nothing."""
-    try:
-        differs(clock, left, wanted)
-    except DiffersError:
-        return False
-    return True
+def apart(clock: Clock, left: list[Any], wanted: list[Any]) -> tuple[int, ...]:
+    """Numbers of the tensors that differ; all of them where there are more or fewer."""
+    if len(left) != len(wanted):
+        return tuple(range(len(wanted)))
+    found = []
+    for number, (got, want) in enumerate(zip(left, wanted)):
+        try:
+            compare(clock, number, got, want)
+        except DiffersError:
+            found.append(number)
+    return tuple(found)
+
+
+def _alike(clock: Clock, number: int, got: Any, want: Any) -> None:
+    """For what was drawn anew: of one form, and by as many zeros, numbers that are none and by the
+    size of the others what another drawing makes. Raises `DiffersError`."""
+    _of_one_form(number, got, want)
+    n = want.numel()
+    if not n:
+        return
+    slack = ALIKE + ALIKE_OF_FEW / n**0.5
+    a, b = (_kind_of(clock, tensor) for tensor in (got, want))
+    for what, mine, theirs, unit in zip(("zeros", "numbers", "size"), a, b, (1.0, 1.0, b[2])):
+        if abs(mine - theirs) > slack * unit:
+            raise DiffersError(
+                f"output {number} is of another kind: {what} {mine:.3g} instead of {theirs:.3g}"
+            )
+
+
+def _kind_of(clock: Clock, tensor: Any) -> tuple[float, float, float]:
+    """Shares of zeros and of finite numbers, and the mean size of those."""
+    wide = tensor.detach().double()
+    finite = clock.isfinite(wide)
+    size = float(wide[finite].abs().mean()) if bool(finite.any()) else 0.0
+    return float((wide == 0).double().mean()), float(finite.double().mean()), size
 
 
 def compare(clock: Clock, number: int, got: Any, want: Any) -> None:
     """Loose on purpose: rounding is the tests' business, a skipped computation is ours.
     Raises `DiffersError`."""
-    if type(got) is not type(want):
-        raise DiffersError(
-            f"output {number} is a {type(got).__name__} instead of a {type(want).__name__}"
-        )
-    if got.shape != want.shape or got.dtype != want.dtype:
-        raise DiffersError(
-            f"output {number} is {got.dtype}{list(got.shape)} instead of "
-            f"{want.dtype}{list(want.shape)}"
-        )
+    _of_one_form(number, got, want)
     if not want.numel():
         return
     exact = not want.dtype.is_floating_point
@@ -73,6 +103,18 @@ def compare(clock: Clock, number: int, got: Any, want: Any) -> None:
     if not bool(close.all()):
         share = 100.0 * float((~close).double().mean())
         raise DiffersError(f"output {number} differs in {share:.3g} % of its elements")
+
+
+def _of_one_form(number: int, got: Any, want: Any) -> None:
+    if type(got) is not type(want):
+        raise DiffersError(
+            f"output {number} is a {type(got).__name__} instead of a {type(want).__name__}"
+        )
+    if got.shape != want.shape or got.dtype != want.dtype:
+        raise DiffersError(
+            f"output {number} is {got.dtype}{list(got.shape)} instead of "
+            f"{want.dtype}{list(want.shape)}"
+        )
 
 
 def _is_quantised(tensor: Any) -> bool:

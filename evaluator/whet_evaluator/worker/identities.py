@@ -116,8 +116,9 @@ def version(module: types.ModuleType) -> list[Place]:
     for key, value in list(names.items()):
         if not key.startswith("__"):
             found.append(Place(f"{name}.{key}", names, key, value))
-            found += _members(f"{name}.{key}", value) if isinstance(value, type) else ()
-        if callable(getattr(type(value), "run", None)):
+            is_own = isinstance(value, type) and value.__module__ == name
+            found += _members(f"{name}.{key}", value) if is_own else ()
+        if type(value).__module__.startswith("triton."):
             found += _kernel(f"{name}.{key}", value)
     return found
 
@@ -264,12 +265,16 @@ def _stays(value: Any) -> bool:
 def _kernel(name: str, kernel: Any) -> Iterator[Place]:
     """What Triton's object for a kernel calls, wrappers and what they wrap alike; a tuner's choices
     so far, which only an original's own launch may add to."""
-    own = vars(kernel)
+    own = getattr(kernel, "__dict__", {})
     for key in ("fn", "run", "configs", "cache", "device_caches", "base_fn"):
         yield Place(f"{name}.{key}", own, key, own.get(key, _MISSING))
     if isinstance(cache := own.get("cache"), dict):
         for key, chosen in list(cache.items()):
             yield Place(f"{name}.cache", cache, key, chosen)
+    for config in own.get("configs") or ():
+        for held in (getattr(config, "__dict__", {}), getattr(config, "kwargs", None) or {}):
+            for key, value in list(held.items()):
+                yield Place(f"{name}.configs.{key}", held, key, value)
     inner = own.get("fn")
-    if inner is not None and callable(getattr(type(inner), "run", None)):
+    if type(inner).__module__.startswith("triton."):
         yield from _kernel(f"{name}.fn", inner)

@@ -130,7 +130,7 @@ class Watch:
         is_version = _sealed_version(version)
         implemented = identities.unimplemented()
         caught, is_excused, trick = self._caught, self._does_so_too, "replaced a part of its judge"
-        rebinds = self._rebinds
+        rebinds, prefix = self._rebinds, f"{version.__name__}." if version is not None else ""
 
         def check() -> None:
             for name in is_ours():
@@ -142,7 +142,7 @@ class Watch:
                 if not is_excused(name):
                     caught(trick, f"{name} was exchanged {doing}")
             for name in is_version():
-                if not rebinds(name):
+                if not rebinds(name.removeprefix(prefix)):
                     caught(trick, f"{name} was exchanged {doing}")
 
         return check
@@ -153,10 +153,13 @@ class Watch:
         return bool(re.search(rf"\b{last}\s*=[^=]|['\"]{last}['\"]", self._original))
 
     def _rebinds(self, name: str) -> bool:
-        """Whether a function of the original's text may bind that name of its module anew."""
-        last = re.escape(name.rpartition(".")[2])
+        """Whether a function of the original's text may bind that name of its module anew, or that
+        attribute of one of its classes."""
+        outer, _, last = name.rpartition(".")
+        last = re.escape(last)
+        binds = rf"\.{last}\s*=[^=]" if outer else rf"\bglobal\b[^\n]*\b{last}\b"
         by_name = r"\bglobals\(|\bsetattr\(|\bsys\.modules\b"
-        return bool(re.search(rf"\bglobal\b[^\n]*\b{last}\b|{by_name}", self._original))
+        return bool(re.search(rf"{binds}|{by_name}", self._original))
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
         trick = self._tricks.get(event)

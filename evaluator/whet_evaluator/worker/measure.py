@@ -91,7 +91,7 @@ class Together:
     def ready(self, order: Order) -> Ready:
         engine = self._engine
         engine.prepare(self._first_run)
-        engine.believe(engine.expect(ORIGINAL), draws_itself=engine.draws_itself)
+        engine.believe(engine.expect(ORIGINAL), drawn=engine.drawn)
         pilot = engine.pilot()
         chosen = plan([pilot], order.cache_bytes)
         engine.adopt(chosen)

@@ -108,7 +108,7 @@ class Apart:
         engine = self._engine
         engine.prepare()
         expected = self._clock.load(self._expected)
-        engine.believe(expected, draws_itself=theirs["draws_itself"])
+        engine.believe(expected, drawn=theirs["drawn"])
         os.unlink(self._expected)
         pilots = [Pilot(**theirs["pilot"]), engine.pilot()]
         chosen = plan(pilots, order.cache_bytes)
@@ -192,7 +192,7 @@ class _Original:
         return {
             "pilot": dataclasses.asdict(self._engine.pilot()),
             "tuned": tuned(self._versions.original),
-            "draws_itself": self._engine.draws_itself,
+            "drawn": self._engine.drawn,
         }
 
     def capture_fault(self) -> str | None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from .checks import agree, differs, left_behind
+from .checks import UnsteadyError, apart, differs, left_behind
 from .clock import Clock
 from .integrity import Check, unwatched
 from .physics import Compulsory, compulsory
@@ -59,8 +60,8 @@ class Engine:
         self._extra_us = 0.0
         self._tolerates_late = False
         self._untouched = check
-        self.draws_itself = False
-        """Whether a version draws numbers that its inputs do not decide, such as a seed."""
+        self.drawn: tuple[int, ...] = ()
+        """Numbers of the tensors that hang on draws of a version's own, such as a seed."""
         self.n_late = 0
         self.notes: list[str] = []
 
@@ -74,9 +75,11 @@ class Engine:
         self._rotation.grow(2)
         for number, version in self._versions.items():
             self._rotation.refresh([0], 0)
-            with around(number):
-                self._made_like = [t.detach() for t in version.run(self._rotation.sets[0])]
-            self._untouched()
+            try:
+                with around(number):
+                    self._made_like = [t.detach() for t in version.run(self._rotation.sets[0])]
+            finally:
+                self._untouched()
         self._clock.synchronize()
         if self._clock.is_asynchronous:
             first = next(iter(self._versions.values()))
@@ -93,24 +96,33 @@ class Engine:
             left = self._seeded(self._versions[version], drawing, seed=drawing)
             expected.append([t.detach().clone() for t in left])
         again = self._seeded(self._versions[version], 0, seed=self._rotation.n_drawings)
-        self.draws_itself = not agree(self._clock, again, expected[0])
+        self.drawn = apart(self._clock, again, expected[0])
+        if self.drawn:
+            again = self._seeded(self._versions[version], 0, seed=0)
+            if apart(self._clock, again, expected[0]):
+                raise UnsteadyError("equal inputs and seeds do not make equal outputs")
         self._clock.synchronize()
         return expected
 
     def _seeded(self, version: SampledVersion, drawing: int, *, seed: int) -> list[Any]:
-        """What one call beside the clock leaves behind, torch's generators seeded before it."""
+        """What one call beside the clock leaves behind, generators seeded before it."""
         self._rotation.refresh([0], drawing)
         self._poison(None)
         self._clock.torch.manual_seed(seed)
+        random.seed(seed)
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed(seed)
         inputs = self._rotation.sets[0]
         return left_behind(version.run(inputs), inputs)
 
-    def believe(self, expected: list[list[Any]], *, draws_itself: bool) -> None:
-        """Takes `expected` as what checked samples must have left behind."""
-        self._expected, self.draws_itself = expected, draws_itself
-        if draws_itself:
+    def believe(self, expected: list[list[Any]], *, drawn: Sequence[int]) -> None:
+        """Takes `expected` as what checked samples must have left behind; the tensors numbered
+        `drawn` roughly, and to the value in a call beside the clock."""
+        self._expected, self.drawn = expected, tuple(drawn)
+        if drawn:
             self.notes.append(
-                "the launcher draws numbers of its own, so outputs were compared beside the clock"
+                "the launcher draws numbers of its own: under the clock their kind was compared, "
+                "their values beside it"
             )
 
     def pilot(self) -> Pilot:
@@ -177,7 +189,7 @@ class Engine:
             version = self._versions[number]
             self._capture(version)
             waits.append(self._replay_us(version))
-        self._untouched()  # a sample replays; no version's own code runs until the next round
+        self._untouched()  # a sample replays: no version's own code runs in it
         self._wait_us = max(self._wait_us, min(500.0, HOST_SPREAD * max(waits) + QUEUE_US))
 
     def begin_pair(self) -> None:
@@ -308,11 +320,12 @@ class Engine:
         """Compares what one call of the sample left behind with what it must have."""
         rotation, position = self._rotation, version.position
         drawing = rotation.drawing_of(position, turn.drawing)
-        if self.draws_itself:
-            left = self._seeded(version, drawing, seed=drawing)
-        else:
-            left = left_behind(version.kept, rotation.sets[self._window[position]])
-        differs(self._clock, left, self._expected[drawing])
+        wanted = self._expected[drawing]
+        left = left_behind(version.kept, rotation.sets[self._window[position]])
+        differs(self._clock, left, wanted, roughly=self.drawn)
+        if self.drawn:
+            differs(self._clock, self._seeded(version, drawing, seed=drawing), wanted)
+            self._untouched()
 
 
 def poison(storage: Any) -> None:

@@ -78,6 +78,7 @@ class _Stage:
         mark("device")
         found = replay.cases(self._job, versions, "cuda")
         self._not_timed += found.not_timed
+        not_replayed = list(self._not_timed)
         mark("replays")
         if self._job.get("gate"):
             self._rehearse(found.replays, versions)
@@ -90,6 +91,7 @@ class _Stage:
         try:
             self._time_all(found.replays, versions)
         except CrossedError:
+            self._not_timed = not_replayed
             self._time_apart(versions)
         self._note_environment()
         mark("samples")
@@ -105,6 +107,7 @@ class _Stage:
     def _time_apart(self, versions: Versions) -> None:
         """Once more from the first case on, the original in the other process."""
         self._timed, self._differs = [], []
+        self._untouched()
         self._untouched = integrity.unwatched  # what it guards is let go of here
         try:
             self._partner.ask("load")

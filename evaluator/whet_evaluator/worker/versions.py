@@ -22,7 +22,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from . import importing
+from . import importing, integrity
 
 
 @dataclass
@@ -50,6 +50,8 @@ def load_versions(job: dict[str, Any]) -> Versions:
         original = importing.load_file(job["original"], name)
     except Exception:  # a table that takes no second entry, say: then not side by side
         sys.modules.pop(name, None)
+        with contextlib.suppress(Exception):
+            _execute(candidate)
         return Versions(candidate, candidate, registers=True)
     return Versions(original, candidate)
 
@@ -58,10 +60,15 @@ def parted(versions: Versions) -> Versions:
     """Forgets the original, for which another process must be found, and executes the candidate
     once more: what it enters in tables stands there for it again."""
     sys.modules.pop(versions.original.__name__, None)
-    spec = versions.candidate.__spec__
-    if spec is not None and spec.loader is not None:
-        spec.loader.exec_module(versions.candidate)
+    _execute(versions.candidate)
     return Versions(versions.candidate, versions.candidate, registers=True)
+
+
+def _execute(module: ModuleType) -> None:
+    spec = module.__spec__
+    if spec is not None and spec.loader is not None:
+        with integrity.around_import(spec.origin or ""):
+            spec.loader.exec_module(module)
 
 
 class CrossedError(Exception):
@@ -70,20 +77,25 @@ class CrossedError(Exception):
 
 @contextlib.contextmanager
 def launching_own(versions: Versions, *, is_candidate: bool) -> Iterator[None]:
-    """Raises `CrossedError` at the end for a launch of the other version's kernels meanwhile.
-    Not for use under the clock: each launch is looked at."""
+    """Raises `CrossedError` at the end for a launch of the other version's kernels meanwhile, also
+    where that failed: they may take other arguments. Not for use under the clock: each launch is looked at."""
     other = versions.original if is_candidate else versions.candidate
     seen: list[Any] = []
     kept = [(kind, kind.run) for kind in _launchable()]
     for kind, run in kept:
         kind.run = _noting(run, seen)
+    failed: Exception | None = None
     try:
         yield
+    except Exception as error:
+        failed = error
     finally:
         for kind, run in kept:
             kind.run = run
     if any(around is vars(other) for around in seen):
-        raise CrossedError("a version launched a kernel of the other one")
+        raise CrossedError("a version launched a kernel of the other one") from failed
+    if failed is not None:
+        raise failed
 
 
 def _noting(run: Any, seen: list[Any]) -> Any:
@@ -151,7 +163,8 @@ class _OriginalFinder:
 
 def hand_over_tuning(versions: Versions) -> None:
     """Autotuners with the same choices make the same choice: the original's, which runs first.
-    The candidate has a copy: what it does to its own changes nothing for the original.
+    The candidate takes its own configuration of that place in the list: what it does to its own
+    changes nothing for the original.
 
     Triton's tuner reads small kernels by a noisy clock. Left alone, each version freezes a
     configuration of its own luck: an original timed against itself once read 0.87x. What a
@@ -160,7 +173,10 @@ def hand_over_tuning(versions: Versions) -> None:
     for name, tuned in _tuners(versions.original).items():
         other = _tuners(versions.candidate).get(name)
         if other is not None and _choices(tuned) == _choices(other):
-            other.cache.update(tuned.cache)
+            for key, kept in tuned.cache.items():
+                place = next((n for n, one in enumerate(tuned.configs) if one is kept), None)
+                if place is not None:
+                    other.cache[key] = other.configs[place]
 
 
 def has_tuners(versions: Versions) -> bool:

@@ -50,21 +50,25 @@ class Children:
         """`item` is what a child is told of a case; `keep` is handed each case's folder. Returns by
         launcher how many configurations a kernel had at most, as far as children lived to say."""
         n = min(self.means.n_children, len(cases))
+        budget_s = self.budget_s / (n if self.means.shares_budget and n else 1)
         # Dealt out in turn, so that each child has cases of every rank and begins with the first.
         found = await asyncio.gather(
-            *(self._portion(number, cases[number::n], item, keep, on_end) for number in range(n))
+            *(
+                self._portion(number, cases[number::n], budget_s, item, keep, on_end)
+                for number in range(n)
+            )
         )
         return functools.reduce(operator.or_, found, Counter())
 
     async def _portion(
-        self, number: int, left: list[Case], item: Callable[[Case], dict[str, Any]],
+        self, number: int, left: list[Case], budget_s: float, item: Callable[[Case], dict[str, Any]],
         keep: Callable[[Case, str], None], on_end: OnEnd,
     ) -> Counter[str]:  # fmt: skip
         folder = os.path.join(self.where.scratch.output, "differ", self.mode, str(number))
         while left:
             shutil.rmtree(folder, ignore_errors=True)
             end = await self._child(
-                [{**item(case), "must": self._must(case)} for case in left], folder
+                [{**item(case), "must": self._must(case)} for case in left], folder, budget_s
             )
             died = _harvest(folder, left, keep)
             if isinstance(end, Answered):
@@ -74,9 +78,8 @@ class Children:
             left = left[(died or 0) + 1 :]
         return Counter()
 
-    async def _child(self, items: list[dict[str, Any]], folder: str) -> StageEnd:
+    async def _child(self, items: list[dict[str, Any]], folder: str, budget_s: float) -> StageEnd:
         means = self.means
-        budget_s = self.budget_s / (means.n_children if means.shares_budget else 1)
         job = {
             "stage": "produce", "cases": items, "folder": folder, "budget_s": budget_s,
             "references": self.references, "deadline_s": 3 * self.budget_s + 60.0,

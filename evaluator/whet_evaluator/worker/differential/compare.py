@@ -91,6 +91,8 @@ class Comparison:
         if trusted is None:
             return ""
         if candidate.raised:
+            if _kind(candidate.raised) == _kind(self._original["first"].raised):
+                return ""  # a refusal that the original makes as well
             return f"raises {candidate.raised}, where the reference returns"
         nowhere = self._torch.zeros((), dtype=self._torch.bool)
         for got in candidate.outputs:
@@ -347,3 +349,8 @@ class Comparison:
                 at = elements.at(want.role, stale, got.data, want.data, "the original's value")
                 return f"the same tensors with new values give the old results: {at}"
         return ""
+
+
+def _kind(raised: str | None) -> str:
+    """The exception's type."""
+    return (raised or "").partition(":")[0]
