@@ -27,9 +27,7 @@ _LOSSES: frozenset[Word] = frozenset({"wrong", "slower", "does not compile"})
 def exit_status(comparison: Comparison) -> int:
     """0: correct and not slower wherever it was judged. 1: wrong, slower or uncompilable, or a target
     that was reached has nothing to judge it by."""
-    return (
-        1 if any(isinstance(o, NotJudged) or word_for(o) in _LOSSES for o in comparison.on) else 0
-    )
+    return int(any(isinstance(o, NotJudged) or word_for(o) in _LOSSES for o in comparison.on))
 
 
 def word_for(one: OnTarget) -> Word:

@@ -229,37 +229,37 @@ def test_tests_that_the_settings_name_count_where_reading_finds_none(project):
     assert [test["launches"] for test in ran.lines[0]["tests"]] == [True]
 
 
-def test_doctor_names_what_is_not_sent_to_a_target(project, home):
+@pytest.fixture
+def far(project, home):
+    """A project with one file too many for its target."""
     folder = home / "config" / "whet"
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text(
         f"max_file_bytes = 4000\n[targets.far]\nvia = ['env', 'HERE=1']\npython = '{sys.executable}'\n"
     )
     (project.root / "weights.bin").write_bytes(b"w" * 5000)
-    ran = project.whet("doctor", "--target", "far")
+    return project
+
+
+def test_doctor_names_what_is_not_sent_to_a_target(far):
+    ran = far.whet("doctor", "--target", "far")
     assert "not sent to far: weights.bin" in ran.out
     assert "max_file_bytes" in ran.out
-    assert "not sent" not in project.whet("doctor").out, "a local target reads the project itself"
+    assert "not sent" not in far.whet("doctor").out, "a local target reads the project itself"
 
 
-def test_a_run_names_what_its_target_lacks(project, home):
+def test_a_run_names_what_its_target_lacks(far):
     """Where a test is red, in the very sentence."""
-    folder = home / "config" / "whet"
-    folder.mkdir(parents=True)
-    (folder / "config.toml").write_text(
-        f"max_file_bytes = 4000\n[targets.far]\nvia = ['env', 'HERE=1']\npython = '{sys.executable}'\n"
-    )
-    (project.root / "weights.bin").write_bytes(b"w" * 5000)
-    test = project.root / "test_k.py"
+    test = far.root / "test_k.py"
     test.write_text(f"{test.read_text()}    assert open('weights.bin', 'rb').read()\n")
     command = ("optimize", "k.py::copy_kernel", "--target", "far", "--no-model")
     ended(
-        project.whet(*command, "--json"),
+        far.whet(*command, "--json"),
         "red baseline",
         "Not sent to far: weights.bin (",
         "raise max_",
     )
-    shown = project.whet(*command)
+    shown = far.whet(*command)
     assert "not sent to far: weights.bin (" in " ".join((shown.out + shown.err).split())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .clock import Clock
+from .differential.tolerance import fell_otherwise
 from .returned import tensors_in
 from .rotation import values
 
@@ -93,7 +94,7 @@ def compare(clock: Clock, number: int, got: Any, want: Any) -> None:
         return
     exact = not want.dtype.is_floating_point
     a, b = got.detach().double(), want.double()
-    if exact and _is_quantised(want) and _is_rounded_otherwise(a, b):
+    if exact and fell_otherwise(clock.torch, want, (a - b).abs()[a != b]):
         return
     coarse = want.dtype.is_floating_point and want.dtype.itemsize <= 2
     tolerance = 0.0 if exact else (0.05 if coarse else 0.01)
@@ -115,18 +116,6 @@ def _of_one_form(number: int, got: Any, want: Any) -> None:
             f"output {number} is {got.dtype}{list(got.shape)} instead of "
             f"{want.dtype}{list(want.shape)}"
         )
-
-
-def _is_quantised(tensor: Any) -> bool:
-    return bool(tensor.element_size() == 1 and str(tensor.dtype) != "torch.bool")
-
-
-def _is_rounded_otherwise(got: Any, want: Any) -> bool:
-    """Whether a value half way between two integers fell the other way, here and there: by the
-    same measure as in the generated cases."""
-    apart = (got - want).abs()
-    n_wrong = int((apart > 0).sum())
-    return n_wrong <= max(1, want.numel() // 1000) and float(apart.max()) <= 1.0
 
 
 def judge_after(after_us: dict[int, float], sample_us: float) -> None:

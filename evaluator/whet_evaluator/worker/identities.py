@@ -182,7 +182,7 @@ def sealed(places: list[Place], *, torch_may_wrap: bool) -> Callable[[], list[st
     return changed
 
 
-def unimplemented() -> Callable[[], list[str]]:
+def reimplemented() -> Callable[[], list[str]]:
     """A function that names torch's own operators that Python code has implemented anew by then.
     Torch keeps a set, from which nothing is taken while its library lives."""
     library = sys.modules.get("torch.library")

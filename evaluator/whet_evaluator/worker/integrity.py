@@ -128,7 +128,7 @@ class Watch:
         is_ours, own, state = self._sealed_package(), vars(self), dict(vars(self))
         is_world = identities.sealed(identities.world(), torch_may_wrap=True)
         is_version = _sealed_version(version)
-        implemented = identities.unimplemented()
+        implemented = identities.reimplemented()
         caught, is_excused, trick = self._caught, self._does_so_too, "replaced a part of its judge"
         rebinds, prefix = self._rebinds, f"{version.__name__}." if version is not None else ""
 

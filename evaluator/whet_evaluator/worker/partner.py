@@ -2,7 +2,8 @@
 
 The process is forked before the device is touched and before anything of the user is
 imported, and waits. If the candidate turns out to register operators while it is imported, or
-a version to launch the other's kernels, the partner loads the original, and from then on the two take turns on the device, sample by
+a version to launch the other's kernels, the partner loads the original, and from then on the
+two take turns on the device, sample by
 sample: each waits for the device to be idle before it answers, and the other only then
 begins. The candidate never runs in the partner, which is also where outputs are computed that
 the candidate's are compared with. Otherwise the partner ends without having done anything.

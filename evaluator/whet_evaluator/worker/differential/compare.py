@@ -12,7 +12,7 @@ from typing import Any
 from . import elements
 from .conduct import Conduct
 from .outputs import Output, Run
-from .tolerance import Errors, allowed, errors, is_trusted, scaled_errors, vanished
+from .tolerance import Errors, allowed, errors, fell_otherwise, is_trusted, scaled_errors, vanished
 
 _TUNED = (
     " and the tuning of a new key, which runs a kernel several times over the same memory"
@@ -259,10 +259,8 @@ class Comparison:
         if not bool(wrong.any()):
             return ""
         apart = (got.data.to(self._torch.int64) - want.data.to(self._torch.int64)).abs()
-        few = int(wrong.sum()) <= max(1, want.data.numel() // 1000)
-        rounded = want.data.element_size() == 1 and want.data.dtype != self._torch.bool
-        if rounded and self._truths and few and int(apart[wrong].max()) <= 1:
-            return ""  # quantised: a value half way between two integers may fall either way
+        if self._truths and fell_otherwise(self._torch, want.data, apart[wrong]):
+            return ""
         return elements.at(want.role, wrong, got.data, want.data, "the original's value")
 
     def _reference(self, want: Output) -> Output | None:

@@ -107,6 +107,15 @@ def vanished(
     return lost
 
 
+def fell_otherwise(torch: Any, quantised: Any, apart: Any) -> bool:
+    """Whether differing elements, by so much `apart`, may be values half way between two integers
+    that fell the other way: few of them, by one, in whole numbers of a byte."""
+    if quantised.element_size() != 1 or quantised.dtype == torch.bool:
+        return False
+    few = apart.numel() <= max(1, quantised.numel() // 1000)
+    return bool(few and (apart <= 1).all())
+
+
 def is_trusted(torch: Any, seen: Errors, dtype: Any) -> bool:
     """Whether an oracle that the original misses by `seen` can be the truth at all: a
     bound that is a share of the value itself would let anything pass."""
