@@ -20,9 +20,9 @@ from .isolation import NO_WRAP, Wrap
 from .process_tree import descendants, pid_below
 from .spawn import Zygote, kill_strays, spawn_stage
 from .stage_ends import Answered, Caught, Died, OutOfTime, OverLimit, Raised, StageEnd, Wedged
-from .supervise import Descriptors
+from .supervise import WEDGED_S, Descriptors
 
-_GUARDIAN_SLACK_S = 15.0  # SIGTERM grace, SIGKILL, five seconds until wedged, and some air
+_GUARDIAN_SLACK_S = WEDGED_S + 10.0  # SIGTERM, its grace, SIGKILL, and some air
 _MAX_ANSWER = 256 << 20
 _READS_AT_ONCE = 64
 _TAIL_BYTES = 4000
