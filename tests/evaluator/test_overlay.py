@@ -148,17 +148,18 @@ def test_installed_src_layout(
 
 
 def test_editable_finder_with_a_renamed_folder(tmp_path: Path, python: Path) -> None:
-    """`package-dir` maps a name to a folder of another: only setuptools' finder knows it."""
+    """`package-dir` maps a name to a folder of another: only setuptools' finder knows it,
+    and for everybody else `sched` is Python's own."""
     backend = SETUPTOOLS + (
-        '[tool.setuptools]\npackages = ["fast"]\npackage-dir = {"fast" = "lib/code"}\n'
+        '[tool.setuptools]\npackages = ["fast"]\npackage-dir = {"fast" = "lib/sched"}\n'
     )
     files = {
         "pyproject.toml": backend,
-        "lib/code/__init__.py": "",
-        "lib/code/k.py": UNIT,
-        "tests/test_it.py": test("fast.k"),
+        "lib/sched/__init__.py": "",
+        "lib/sched/k.py": UNIT,
+        "tests/test_it.py": "from sched import scheduler\n" + test("fast.k"),
     }
-    check(tmp_path, files, unit="lib/code/k.py", python=python, installed=("-e",))
+    check(tmp_path, files, unit="lib/sched/k.py", python=python, installed=("-e",))
     finders = list(python.parent.parent.rglob("__editable___fast*finder.py"))
     assert finders, "setuptools no longer writes a finder here, so this case proves nothing"
 

@@ -41,11 +41,11 @@ def install(job: dict[str, Any]) -> None:
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     _drop_bytecode(places)
     _forget_user_modules(places)
-    roots = _import_roots(places)
+    roots, guessed = _import_roots(places)
     sys.path[:] = roots + [entry for entry in sys.path if entry not in roots]
     inherited = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join([*roots, *([inherited] if inherited else [])])
-    sys.meta_path.insert(0, _ScratchFinder(places))
+    sys.meta_path.insert(0, _ScratchFinder(places, guessed))
     importlib.invalidate_caches()
 
 
@@ -138,15 +138,23 @@ class _FreshLoader(importlib.machinery.SourceFileLoader):
         return code
 
 
+_STANDARD = sys.stdlib_module_names - {"test"}
+"""What must not be looked for where only we look: a package `code` of the user's, imported by
+another name, is not the `code` that pdb wants. For a package `test` pytest itself looks there."""
+
+
 class _ScratchFinder:
     """Asks the other finders, then moves what they found below `root` to the scratch."""
 
-    def __init__(self, places: _Places) -> None:
+    def __init__(self, places: _Places, guessed: str | None) -> None:
         self._places = places
+        self._guessed = guessed
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        if path is None and name in _STANDARD:
+            path = [entry for entry in sys.path if entry != self._guessed]
         for finder in list(sys.meta_path):
             if isinstance(finder, _ScratchFinder) or not hasattr(finder, "find_spec"):
                 continue
@@ -198,24 +206,31 @@ class _ScratchFinder:
         return list(dict.fromkeys([*first, *rest]))
 
 
-def _import_roots(places: _Places) -> list[str]:
-    """Folders of the scratch to import from: those of `sys.path`, `src`, the top, and the
-    folder above the unit's outermost package."""
-    roots = []
+def _import_roots(places: _Places) -> tuple[list[str], str | None]:
+    """Folders of the scratch to import from: those of `sys.path`, the one above the unit's
+    outermost package, `src`, the top. And which of them nothing but the unit speaks for."""
+    known = []
     for entry in sys.path:
         if _below(_real(entry or os.getcwd()), places.root):
             counterpart = places.in_scratch(entry)
             if counterpart is not None and os.path.isdir(counterpart):
-                roots.append(counterpart)
-    unit = places.unit_file
-    if unit is not None and os.path.exists(os.path.join(os.path.dirname(unit), "__init__.py")):
-        above = _above_package(os.path.dirname(unit))
-        if _below(above, places.scratch):
-            roots.append(above)
+                known.append(counterpart)
+    usual = [places.scratch]
     source = os.path.join(places.scratch, "src")
     if os.path.isdir(source) and not os.path.exists(os.path.join(source, "__init__.py")):
-        roots.append(source)
-    return list(dict.fromkeys([*roots, places.scratch]))
+        usual.insert(0, source)
+    above = _above_unit(places)
+    roots = list(dict.fromkeys([*known, *above, *usual]))
+    return roots, next((folder for folder in above if folder not in (*known, *usual)), None)
+
+
+def _above_unit(places: _Places) -> list[str]:
+    """The folder above the unit's outermost package, if it is in one and both are in the scratch."""
+    unit = places.unit_file
+    if unit is None or not os.path.exists(os.path.join(os.path.dirname(unit), "__init__.py")):
+        return []
+    above = _above_package(os.path.dirname(unit))
+    return [above] if _below(above, places.scratch) else []
 
 
 def _above_package(folder: str) -> str:
