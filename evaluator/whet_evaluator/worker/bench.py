@@ -10,8 +10,8 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from . import environment
@@ -19,6 +19,7 @@ from .differential.bank import Bank
 from .glue import GLUE, KERNELS, Kept
 from .host_facts import chosen_device, facts_of
 from .lanes import Lane, Lanes
+from .occupants import Occupants, nvidia
 from .orders import Stand, Where
 from .protocol import Limits, Open
 from .records import Device, Facts, Mode
@@ -58,6 +59,7 @@ class Bench:
         self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": 1, "gpu_timing": 1})
         self.bank = Bank(os.path.join(home, "bank"))
         self._zygotes = Zygotes(home, package_root, self._preloading, self._probe)
+        self._occupants: Occupants | None = None
         self._glue = Kept(os.path.join(home, "glue"), GLUE)
         self._kernels: dict[str, Kept] = {}
         self.leaving: set[asyncio.Task[None]] = set()
@@ -84,6 +86,7 @@ class Bench:
         if device is not None:
             lanes = max(1, min(_MAX_GPU_LANES, device.memory_bytes // _BYTES_PER_GPU_LANE))
             self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": lanes, "gpu_timing": 1})
+            self._occupants = Occupants(nvidia(device.uuid, self._env))
         self._learned = wanted
 
     def adopt(self, request: Open, project: Project) -> Facts:
@@ -166,14 +169,19 @@ class Bench:
         forked = not fresh or self._shield.level == "strong"
         return await self._zygotes.get(interpret=mode == "interpret") if forked else None
 
-    def held(
-        self, lane: Lane, mode: Mode, on_progress: OnProgress
-    ) -> AbstractAsyncContextManager[None]:
-        """A place in a lane, of the device where the mode has one."""
+    @asynccontextmanager
+    async def held(self, lane: Lane, mode: Mode, on_progress: OnProgress) -> AsyncIterator[None]:
+        """A place in a lane, of the device where the mode has one: for a timing once nobody else
+        computes there."""
         device = self.device if mode == "device" else None
-        return self._lanes.hold(
-            lane, device.uuid if device else None, lambda text: on_progress(text, 0, 0)
-        )
+
+        def on_wait(text: str) -> None:
+            on_progress(text, 0, 0)
+
+        async with self._lanes.hold(lane, device.uuid if device else None, on_wait):
+            if lane == "gpu_timing" and device is not None and self._occupants is not None:
+                await self._occupants.gone(on_wait)
+            yield
 
     async def start(
         self, job: Mapping[str, Any], where: Where, mode: Mode, zygote: Zygote | None,
