@@ -48,7 +48,7 @@ class Driver:
         return log.read_text().splitlines() if log.exists() else []
 
     def occupants(self) -> Occupants:
-        return Occupants(nvidia(UUID, {"PATH": str(self.folder)}))
+        return Occupants(nvidia(UUID, {"PATH": str(self.folder)}, str(self.folder)))
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ async def test_a_meter_that_does_not_tell_keeps_nobody_waiting(driver, stranger,
 
 
 async def test_without_the_tool_nothing_is_claimed(tmp_path):
-    assert await gone(Occupants(nvidia(UUID, {"PATH": str(tmp_path)}))) == []
+    assert await gone(Occupants(nvidia(UUID, {"PATH": str(tmp_path)}, str(tmp_path)))) == []
 
 
 async def test_a_tool_that_hangs_is_given_up(driver, monkeypatch):

@@ -86,7 +86,7 @@ class Bench:
         if device is not None:
             lanes = max(1, min(_MAX_GPU_LANES, device.memory_bytes // _BYTES_PER_GPU_LANE))
             self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": lanes, "gpu_timing": 1})
-            self._occupants = Occupants(nvidia(device.uuid, self._env))
+            self._occupants = Occupants(nvidia(device.uuid, self._env, self._home))
         self._learned = wanted
 
     def adopt(self, request: Open, project: Project) -> Facts:

@@ -15,13 +15,12 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from .orders import bare_uuid
 from .process_tree import descendants
+from .spawn import output_of
 
 _LISTED_S = 10.0
 """So long an answer that nobody else is there is good for."""
@@ -32,7 +31,6 @@ _METER_S = 1.5
 _AGAIN_S = 2.0
 _BUSY_PERCENT = 5
 _TOOL_S = 10.0
-_POLL_S = 0.01
 
 Ask = Callable[[str], Awaitable[str]]
 """Answers a question of the driver's tool, with nothing where there is no answer."""
@@ -81,29 +79,14 @@ def _strangers(listed: str) -> str:
     return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")
 
 
-def nvidia(uuid: str, env: Mapping[str, str]) -> Ask:
+def nvidia(uuid: str, env: Mapping[str, str], folder: str) -> Ask:
     """Asks `nvidia-smi`, where the environment has it, about the device of that UUID."""
     tool = shutil.which("nvidia-smi", path=env.get("PATH"))
 
     async def ask(question: str) -> str:
         if tool is None:
             return ""
-        argv = [tool, f"--id=GPU-{bare_uuid(uuid)}", question, "--format=csv,noheader,nounits"]
-        with tempfile.TemporaryFile() as said:
-            try:
-                process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for without blocking
-                    argv, env=dict(env), stdin=subprocess.DEVNULL, stdout=said,
-                    stderr=subprocess.DEVNULL,
-                )  # fmt: skip
-            except OSError:
-                return ""
-            for _ in range(round(_TOOL_S / _POLL_S)):
-                if process.poll() is not None:
-                    break
-                await asyncio.sleep(_POLL_S)
-            else:
-                process.kill()
-            said.seek(0)
-            return said.read().decode(errors="replace")
+        argv = (tool, f"--id=GPU-{bare_uuid(uuid)}", question, "--format=csv,noheader,nounits")
+        return (await output_of(argv, env, folder, _TOOL_S)).decode(errors="replace")
 
     return ask

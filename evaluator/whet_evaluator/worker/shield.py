@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 from . import attest, layers
 from .isolation import LEVELS, Isolation, Level, Wrap
+from .spawn import output_of
 from .stage_ends import Answered, StageEnd
 from .view import EVERYTHING, View, below, host_view
 from .workspace import WorkspaceError, remove_tree
@@ -33,7 +33,7 @@ _BREAKS = {
 }
 _ENTRIES_TRIED = 200
 _FIND_DEVICE = "import torch; print(torch.cuda.is_available(), end='')"
-_FIND_DEVICE_S, _POLL_S = 60.0, 0.1
+_FIND_DEVICE_S = 60.0
 
 
 class Shield:
@@ -116,20 +116,10 @@ class Shield:
         """
         if not (self.walls.namespaces or self.walls.landlock):
             return False
-        with tempfile.TemporaryFile(dir=self._home) as said:
-            process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for without blocking
-                [sys.executable, "-c", _FIND_DEVICE], env=dict(self._env), cwd=self._home,
-                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            for _ in range(round(_FIND_DEVICE_S / _POLL_S)):
-                if process.poll() is not None:
-                    break
-                await asyncio.sleep(_POLL_S)
-            else:
-                process.kill()
-            process.wait()  # its status is no answer: the worker collects every child's itself
-            said.seek(0)
-            found = said.read().endswith(b"True")
+        said = await output_of(
+            [sys.executable, "-c", _FIND_DEVICE], self._env, self._home, _FIND_DEVICE_S
+        )
+        found = said.endswith(b"True")
         return found and self._weaken("no device is found behind it")
 
     def require(self, least: Level) -> None:

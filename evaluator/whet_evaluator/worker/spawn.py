@@ -10,6 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .isolation import NO_WRAP, WORLDS, Wrap
@@ -18,6 +20,7 @@ from .supervise import Descriptors
 from .zygote import FORK, IMPORT_LATE, SPLIT_COMPILE, SPLIT_INTERPRET
 
 _PRELOAD_S = 90.0
+_POLL_S = 0.01
 _INIT = 1  # bubblewrap's own process, which is the parent of what it wraps
 _ENTRY = (
     "import sys;sys.path.insert(0,sys.argv[1]);from {package} import zygote;"
@@ -200,6 +203,32 @@ def spawn_stage(
 ) -> int:  # fmt: skip
     """One stage in a process of its own, with nothing preloaded. Returns its pid."""
     return _spawn("serve_one", descriptors.in_order(), package_root, folder, env, wrap).pid
+
+
+async def output_of(
+    argv: Sequence[str], env: Mapping[str, str], folder: str, limit_s: float
+) -> bytes:
+    """What a program wrote within `limit_s` seconds; nothing if it cannot be started. Neither its
+    status nor its end is waited for: the worker collects every child's itself, and what asks a
+    driver may outlive SIGKILL."""
+    with tempfile.TemporaryFile(dir=folder) as said:
+        try:
+            process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for without blocking
+                argv, env=dict(env), cwd=folder, stdin=subprocess.DEVNULL, stdout=said,
+                stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        except OSError:
+            return b""
+        _spawned.add(process.pid)
+        try:
+            for _ in range(round(limit_s / _POLL_S)):
+                if process.poll() is not None:
+                    break
+                await asyncio.sleep(_POLL_S)
+        finally:
+            process.kill()
+        said.seek(0)
+        return said.read()
 
 
 def kill_strays() -> None:
