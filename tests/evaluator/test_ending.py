@@ -14,7 +14,7 @@ import signal, subprocess, sys, time
 sys.path.insert(0, sys.argv[1])
 from whet_evaluator.worker import supervise
 
-supervise.WEDGED_S, dies_after_s = float(sys.argv[2]), float(sys.argv[3])
+wedged_s, dies_after_s = float(sys.argv[2]), float(sys.argv[3])
 born, kill = time.monotonic(), supervise._signal
 
 def late(pid, number):
@@ -23,7 +23,7 @@ def late(pid, number):
 
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 supervise._signal = late
-print(supervise._end_tree(graceful=False), child.pid in supervise.descendants(supervise.os.getpid()))
+print(supervise._end_tree(graceful=False, patience_s=wedged_s), child.pid in supervise.descendants(supervise.os.getpid()))
 kill(child.pid, signal.SIGKILL)
 """
 

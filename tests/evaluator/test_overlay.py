@@ -164,6 +164,29 @@ def test_editable_finder_with_a_renamed_folder(tmp_path: Path, python: Path) -> 
     assert finders, "setuptools no longer writes a finder here, so this case proves nothing"
 
 
+@pytest.mark.parametrize(
+    "way_in",
+    [
+        pytest.param({"lib/test_it.py": test("sched.k")}, id="a test beside it"),
+        pytest.param({"pytest.ini": "[pytest]\npythonpath = lib\n"}, id="pythonpath"),
+        pytest.param(
+            {"tests/conftest.py": "import sys\nsys.path.insert(0, 'ROOT/lib')\n"}, id="conftest"
+        ),
+        pytest.param(
+            {"tests/conftest.py": "import sys\nsys.path.insert(0, 'SCRATCH/lib')\n"},
+            id="conftest, by its own place",
+        ),
+    ],
+)
+def test_a_package_that_hides_one_of_pythons_own(tmp_path: Path, way_in: dict[str, str]) -> None:
+    """Where the project says so, as without us."""
+    files = {"lib/sched/__init__.py": "", "lib/sched/k.py": UNIT, **way_in}
+    nodes = ("lib/test_it.py",)
+    if "lib/test_it.py" not in files:
+        files["tests/test_it.py"], nodes = test("sched.k"), ("tests/test_it.py",)
+    check(tmp_path, files, unit="lib/sched/k.py", nodes=nodes)
+
+
 def test_copy_in_site_packages_from_an_odd_folder(tmp_path: Path, python: Path) -> None:
     backend = SETUPTOOLS + '[tool.setuptools.packages.find]\nwhere = ["python"]\n'
     files = {

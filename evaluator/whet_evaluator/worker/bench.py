@@ -14,12 +14,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from . import environment
+from . import environment, occupants
 from .differential.bank import Bank
 from .glue import GLUE, KERNELS, Kept
 from .host_facts import chosen_device, facts_of
 from .lanes import Lane, Lanes
-from .occupants import Occupants, nvidia
+from .occupants import Occupants
 from .orders import Stand, Where
 from .protocol import Limits, Open
 from .records import Device, Facts, Mode
@@ -86,7 +86,7 @@ class Bench:
         if device is not None:
             lanes = max(1, min(_MAX_GPU_LANES, device.memory_bytes // _BYTES_PER_GPU_LANE))
             self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": lanes, "gpu_timing": 1})
-            self._occupants = Occupants(nvidia(device.uuid, self._env, self._home))
+            self._occupants = Occupants(occupants.nvidia(device.uuid, self._env, self._home))
         self._learned = wanted
 
     def adopt(self, request: Open, project: Project) -> Facts:
@@ -178,10 +178,18 @@ class Bench:
         def on_wait(text: str) -> None:
             on_progress(text, 0, 0)
 
-        async with self._lanes.hold(lane, device.uuid if device else None, on_wait):
-            if lane == "gpu_timing" and device is not None and self._occupants is not None:
-                await self._occupants.gone(on_wait)
-            yield
+        while True:
+            async with self._lanes.hold(lane, device.uuid if device else None, on_wait):
+                alone = lane != "gpu_timing" or device is None
+                busy = None if alone else await self._strangers()
+                if busy is None:
+                    yield
+                    return
+            on_wait(f"waiting for the device, {busy}")
+            await asyncio.sleep(occupants.AGAIN_S)  # tests may run meanwhile
+
+    async def _strangers(self) -> str | None:
+        return await self._occupants.busy() if self._occupants is not None else None
 
     async def start(
         self, job: Mapping[str, Any], where: Where, mode: Mode, zygote: Zygote | None,

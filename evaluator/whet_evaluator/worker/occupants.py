@@ -2,12 +2,12 @@
 
 Whet's own workers take turns by a lock (`lanes`), which nobody else knows of. So whoever holds
 it asks the driver's tool who is on the device. A process that only holds memory, an idle notebook
-say, is no reason to wait: the device's own meter decides, read when nothing of ours has run for as
-long as it looks back. Who comes later is noticed between rounds (`vitals`).
+say, is no reason to wait: the device's meter decides, read when nothing of ours has run for as long
+as it looks back. The meter does not tell who is busy, and on a card with a screen it may be
+nobody of those listed: patience has an end, and then the timing's controls decide alone.
 
 NVIDIA only. On AMD hardware, where the tool is missing, where the meter does not tell (MIG), and
-of processes that cannot be seen from here (another container's), nothing is known: a noisy device
-then shows in the controls of the timing alone.
+of processes that cannot be seen from here (another container's), nothing is known.
 """
 
 from __future__ import annotations
@@ -19,21 +19,26 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from .orders import bare_uuid
-from .process_tree import descendants
+from .process_tree import family
 from .spawn import output_of
 
-_LISTED_S = 10.0
-"""So long an answer that nobody else is there is good for."""
+AGAIN_S = 10.0
+"""When to ask again: so long an answer that nobody else is there is good for, too."""
+PATIENCE_S = 600.0
+"""How long the same strangers are waited for in all."""
 _IDLE_S = 30.0
-"""So long those who were found idle are taken to be."""
-_METER_S = 1.5
+"""So long one who was found idle is taken to be."""
+_METER_S = 1.2
 """Longer than the second that the meter looks back over at most (`nvidia-smi --help-query-gpu`)."""
-_AGAIN_S = 2.0
+_READINGS, _BETWEEN_S = 3, 0.3
 _BUSY_PERCENT = 5
 _TOOL_S = 10.0
+_SILENT_S = 600.0
+"""How long a tool that did not answer in time is left alone."""
+_LONGEST_NAME = 80
 
-Ask = Callable[[str], Awaitable[str]]
-"""Answers a question of the driver's tool, with nothing where there is no answer."""
+Ask = Callable[[str], Awaitable[str | None]]
+"""Answers a question of the driver's tool; None where it does not answer."""
 
 
 class Occupants:
@@ -42,51 +47,86 @@ class Occupants:
     def __init__(self, ask: Ask, clock: Callable[[], float] = time.monotonic) -> None:
         self._ask = ask
         self._clock = clock
-        self._good_until = float("-inf")
+        self._alone_until = float("-inf")
+        self._idle_until: dict[int, float] = {}
+        self._busy_since: dict[int, float] = {}
 
-    async def gone(self, on_wait: Callable[[str], None]) -> None:
-        """Returns once nobody else computes. Call when nothing of ours does. `on_wait` hears who is
-        waited for, each time that changes."""
-        told = ""
-        while self._clock() >= self._good_until:
-            others = _strangers(await self._ask("--query-compute-apps=pid,process_name"))
-            if not others:
-                self._good_until = self._clock() + _LISTED_S
-                return
-            await asyncio.sleep(_AGAIN_S if told else _METER_S)
-            percent = await self._busy_percent()
-            if percent <= _BUSY_PERCENT:
-                self._good_until = self._clock() + _IDLE_S
-                return
-            if others != told:
-                on_wait(f"waiting for the device, {percent} % busy with {others}")
-                told = others
+    async def busy(self) -> str | None:
+        """Who computes, in words; None if nobody does, or none that is to be waited for. Call when
+        nothing of ours computes."""
+        now = self._clock()
+        if now < self._alone_until:
+            return None
+        listed = await self._ask("--query-compute-apps=pid,process_name")
+        if listed is None:
+            self._alone_until = now + _SILENT_S
+            return None
+        strangers = _strangers(listed)
+        suspects = [pid for pid in strangers if self._idle_until.get(pid, now) <= now]
+        percent = await self._percent() if suspects else 0
+        if percent <= _BUSY_PERCENT:
+            self._idle_until |= dict.fromkeys(suspects, now + _IDLE_S)
+            self._alone_until = now + AGAIN_S
+            self._busy_since.clear()
+            return None
+        self._busy_since = {pid: self._busy_since.get(pid, now) for pid in strangers}
+        if all(now - since >= PATIENCE_S for since in self._busy_since.values()):
+            self._alone_until = now + PATIENCE_S
+            return None
+        return f"{percent} % busy with {_in_words(strangers)}"
 
-    async def _busy_percent(self) -> int:
-        """Share of the last moment in which the device ran anything; 0 where it does not tell."""
-        said = (await self._ask("--query-gpu=utilization.gpu")).strip()
-        return int(said) if said.isdecimal() else 0
-
-
-def _strangers(listed: str) -> str:
-    """Who of the processes listed is not of this one's family, in words."""
-    ours = {os.getpid(), *descendants(os.getpid())}
-    found = [line.split(", ", 1) for line in listed.splitlines() if ", " in line]
-    others = [(pid, name) for pid, name in found if pid.isdecimal() and int(pid) not in ours]
-    # The driver lists the dead for a moment more.
-    alive = [(pid, name) for pid, name in others if os.path.exists(f"/proc/{pid}")]
-    words = [f"process {pid} ({name})" for pid, name in alive]
-    return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")
+    async def _percent(self) -> int:
+        """Share of the last moment in which the device ran anything, the most of some readings;
+        0 where it does not tell."""
+        if _number(await self._ask("--query-gpu=utilization.gpu")) is None:
+            return 0
+        await asyncio.sleep(_METER_S)
+        most = 0
+        for _ in range(_READINGS):
+            await asyncio.sleep(_BETWEEN_S)
+            most = max(most, _number(await self._ask("--query-gpu=utilization.gpu")) or 0)
+        return most
 
 
 def nvidia(uuid: str, env: Mapping[str, str], folder: str) -> Ask:
     """Asks `nvidia-smi`, where the environment has it, about the device of that UUID."""
     tool = shutil.which("nvidia-smi", path=env.get("PATH"))
 
-    async def ask(question: str) -> str:
+    async def ask(question: str) -> str | None:
         if tool is None:
-            return ""
+            return None
         argv = (tool, f"--id=GPU-{bare_uuid(uuid)}", question, "--format=csv,noheader,nounits")
-        return (await output_of(argv, env, folder, _TOOL_S)).decode(errors="replace")
+        said = await output_of(argv, env, folder, _TOOL_S)
+        return None if said is None else said.decode(errors="replace")
 
     return ask
+
+
+def _strangers(listed: str) -> dict[int, str]:
+    """Those of the processes listed that live and are not of this one's family, by name."""
+    ours = family(os.getpid())
+    rows = [line.split(", ", 1) for line in listed.splitlines() if ", " in line]
+    found = {int(pid): name for pid, name in rows if pid.isdecimal()}
+    return {pid: name for pid, name in found.items() if pid not in ours and _lives(pid)}
+
+
+def _lives(pid: int) -> bool:
+    """The driver lists the dead for a moment more, our own among them."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _in_words(strangers: Mapping[int, str]) -> str:
+    names = {pid: "".join(c for c in name if c.isprintable()) for pid, name in strangers.items()}
+    words = [f"process {pid} ({name[-_LONGEST_NAME:]})" for pid, name in names.items()]
+    return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")
+
+
+def _number(said: str | None) -> int | None:
+    text = (said or "").strip()
+    return int(text) if text.isdecimal() else None

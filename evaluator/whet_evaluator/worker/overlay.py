@@ -41,11 +41,13 @@ def install(job: dict[str, Any]) -> None:
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     _drop_bytecode(places)
     _forget_user_modules(places)
-    roots, guessed = _import_roots(places)
+    roots, guess = _import_roots(places)
     sys.path[:] = roots + [entry for entry in sys.path if entry not in roots]
     inherited = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = os.pathsep.join([*roots, *([inherited] if inherited else [])])
-    sys.meta_path.insert(0, _ScratchFinder(places, guessed))
+    told = [root for root in roots if root != guess or not _holds_standard_names(root)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*told, *([inherited] if inherited else [])])
+    # Elsewhere than in tests nobody but us imports the unit, by what name it may have.
+    sys.meta_path.insert(0, _ScratchFinder(places, guess if job.get("stage") == "tests" else None))
     importlib.invalidate_caches()
 
 
@@ -138,32 +140,36 @@ class _FreshLoader(importlib.machinery.SourceFileLoader):
         return code
 
 
-_STANDARD = sys.stdlib_module_names - {"test"}
-"""What must not be looked for where only we look: a package `code` of the user's, imported by
-another name, is not the `code` that pdb wants. For a package `test` pytest itself looks there."""
-
-
 class _ScratchFinder:
-    """Asks the other finders, then moves what they found below `root` to the scratch."""
+    """Asks the other finders, then moves what they found below `root` to the scratch.
 
-    def __init__(self, places: _Places, guessed: str | None) -> None:
+    What Python's own library has is not looked for at `guess`, where only we look: a package
+    `code` of the user's, imported by another name, is not the `code` that pdb wants.
+    """
+
+    def __init__(self, places: _Places, guess: str | None) -> None:
         self._places = places
-        self._guessed = guessed
+        self._guess = guess
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if path is None and name in _STANDARD:
-            path = [entry for entry in sys.path if entry != self._guessed]
         for finder in list(sys.meta_path):
             if isinstance(finder, _ScratchFinder) or not hasattr(finder, "find_spec"):
                 continue
             if type(finder).__name__ == "AssertionRewritingHook":
                 continue  # pytest's: it had its turn before us, and would rewrite twice
-            spec = finder.find_spec(name, path, target)
+            is_own = path is None and finder is importlib.machinery.PathFinder
+            within = self._own_path(name) if is_own else path
+            spec = finder.find_spec(name, within, target)
             if spec is not None:
                 return self._moved(name, spec)
         return None
+
+    def _own_path(self, name: str) -> Sequence[str] | None:
+        if self._guess is None or name not in sys.stdlib_module_names:
+            return None
+        return [entry for entry in sys.path if entry != self._guess]
 
     def _moved(
         self, name: str, spec: importlib.machinery.ModuleSpec
@@ -208,7 +214,7 @@ class _ScratchFinder:
 
 def _import_roots(places: _Places) -> tuple[list[str], str | None]:
     """Folders of the scratch to import from: those of `sys.path`, the one above the unit's
-    outermost package, `src`, the top. And which of them nothing but the unit speaks for."""
+    outermost package, `src`, the top. And the one that only the unit speaks for."""
     known = []
     for entry in sys.path:
         if _below(_real(entry or os.getcwd()), places.root):
@@ -220,8 +226,16 @@ def _import_roots(places: _Places) -> tuple[list[str], str | None]:
     if os.path.isdir(source) and not os.path.exists(os.path.join(source, "__init__.py")):
         usual.insert(0, source)
     above = _above_unit(places)
-    roots = list(dict.fromkeys([*known, *above, *usual]))
-    return roots, next((folder for folder in above if folder not in (*known, *usual)), None)
+    guess = next((folder for folder in above if folder not in (*known, *usual)), None)
+    if guess is not None:
+        # Spelled as nobody else spells it: who names that folder himself has an entry of his own.
+        guess = os.path.join(guess, "")
+        above = [guess]
+    return list(dict.fromkeys([*known, *above, *usual])), guess
+
+
+def _holds_standard_names(folder: str) -> bool:
+    return any(os.path.splitext(name)[0] in sys.stdlib_module_names for name in os.listdir(folder))
 
 
 def _above_unit(places: _Places) -> list[str]:

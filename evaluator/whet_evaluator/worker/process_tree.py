@@ -14,13 +14,22 @@ _KILOBYTE = 1024
 
 def descendants(root: int) -> list[int]:
     """Every live process below `root`, nearest first."""
+    return [pid for pid in _below(root) if _state(pid) not in ("Z", "X", "")]
+
+
+def family(root: int) -> set[int]:
+    """`root` and every process below it, those among them that are about to go."""
+    return {root, *_below(root)}
+
+
+def _below(root: int) -> list[int]:
     found: list[int] = []
     frontier = [root]
     while frontier:
         below = [pid for parent in frontier for pid in children(parent)]
         found += below
         frontier = below
-    return [pid for pid in found if _state(pid) not in ("Z", "X", "")]
+    return found
 
 
 def pid_below(ancestor: int, pid: int) -> int | None:

@@ -22,7 +22,7 @@ from .spawn import Zygote, kill_strays, spawn_stage
 from .stage_ends import Answered, Caught, Died, OutOfTime, OverLimit, Raised, StageEnd, Wedged
 from .supervise import WEDGED_S, Descriptors
 
-_GUARDIAN_SLACK_S = WEDGED_S + 10.0  # SIGTERM, its grace, SIGKILL, and some air
+_GUARDIAN_SLACK_S = 15.0  # SIGTERM, its grace, SIGKILL, and some air
 _MAX_ANSWER = 256 << 20
 _READS_AT_ONCE = 64
 _TAIL_BYTES = 4000
@@ -149,23 +149,31 @@ class _Talk:
         loop.add_reader(self._files.result, self._read_result)
         ended = asyncio.ensure_future(self._read_control())
         try:
-            await asyncio.wait_for(asyncio.shield(ended), deadline_s + _GUARDIAN_SLACK_S)
+            if await self._ends(ended, deadline_s):
+                ended.result()
+            else:
+                await self._end_guardian(ended)
         except asyncio.CancelledError:
             await self._end_guardian(ended)
             raise
-        except asyncio.TimeoutError:  # noqa: UP041 - not the built-in one before 3.11
-            await self._end_guardian(ended)
         finally:
             loop.remove_reader(self._files.result)
         self._read_result()
         return self._conclude(deadline_s)
 
+    async def _ends(self, ended: asyncio.Future[None], within_s: float) -> bool:
+        """Whether its guardian's last word comes: in time, or later if it has spoken at all, since
+        it may have to wait for a process that outlives SIGKILL."""
+        done, _ = await asyncio.wait([ended], timeout=within_s + _GUARDIAN_SLACK_S)
+        if not done and "guardian" in self._reports:
+            done, _ = await asyncio.wait([ended], timeout=WEDGED_S)
+        return bool(done)
+
     async def _end_guardian(self, ended: asyncio.Future[None]) -> None:
         """Orders the guardian to end its tree; one that does not listen is killed."""
         with contextlib.suppress(OSError):
             self._files.control.shutdown(socket.SHUT_WR)
-        done, _ = await asyncio.wait([ended], timeout=_GUARDIAN_SLACK_S)
-        if not done:
+        if not await self._ends(ended, 0.0):
             ended.cancel()
             guardian = pid_below(self._files.ancestor, self._reports.get("guardian", 0))
             if guardian:

@@ -119,7 +119,7 @@ class Shield:
         said = await output_of(
             [sys.executable, "-c", _FIND_DEVICE], self._env, self._home, _FIND_DEVICE_S
         )
-        found = said.endswith(b"True")
+        found = said is not None and said.endswith(b"True")
         return found and self._weaken("no device is found behind it")
 
     def require(self, least: Level) -> None:

@@ -207,10 +207,10 @@ def spawn_stage(
 
 async def output_of(
     argv: Sequence[str], env: Mapping[str, str], folder: str, limit_s: float
-) -> bytes:
-    """What a program wrote within `limit_s` seconds; nothing if it cannot be started. Neither its
-    status nor its end is waited for: the worker collects every child's itself, and what asks a
-    driver may outlive SIGKILL."""
+) -> bytes | None:
+    """What a program wrote; None if it cannot be started, or does not end within `limit_s` seconds.
+    Its status is no answer, since the worker collects every child's itself; and one that is killed
+    is not waited for: what asks a driver may outlive SIGKILL."""
     with tempfile.TemporaryFile(dir=folder) as said:
         try:
             process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for without blocking
@@ -218,17 +218,18 @@ async def output_of(
                 stderr=subprocess.DEVNULL,
             )  # fmt: skip
         except OSError:
-            return b""
+            return None
         _spawned.add(process.pid)
         try:
             for _ in range(round(limit_s / _POLL_S)):
                 if process.poll() is not None:
-                    break
+                    _spawned.discard(process.pid)
+                    said.seek(0)
+                    return said.read()
                 await asyncio.sleep(_POLL_S)
         finally:
             process.kill()
-        said.seek(0)
-        return said.read()
+        return None
 
 
 def kill_strays() -> None:

@@ -27,6 +27,7 @@ from . import isolation, namespaces
 from .process_tree import descendants, private_bytes
 
 _POLL_S = 0.25
+_LEAVING_S = 5.0
 _GRACE_S = 1.0
 WEDGED_S = 30.0
 """How long after SIGKILL a process may still be there before its device counts as wedged.
@@ -86,8 +87,8 @@ def guard(
 
 
 def end_descendants() -> None:
-    """Kills everything below this process."""
-    _end_tree(graceful=False)
+    """Kills everything below this process. Whoever waits for its end does not wait for long."""
+    _end_tree(graceful=False, patience_s=_LEAVING_S)
 
 
 @dataclass
@@ -159,7 +160,7 @@ def _watch_to_the_end(watch: _Watch, control: socket.socket) -> dict[str, Any]:
             return {"ended": "exceeded", "status": None, "what": what}
 
 
-def _end_tree(*, graceful: bool, all_in_sight: bool = False) -> bool:
+def _end_tree(*, graceful: bool, all_in_sight: bool = False, patience_s: float = WEDGED_S) -> bool:
     """Ends everything below this process. False if something outlives SIGKILL.
     `all_in_sight`: this is the first process of a pid namespace, which holds just its tree.
     """
@@ -167,7 +168,7 @@ def _end_tree(*, graceful: bool, all_in_sight: bool = False) -> bool:
         for pid in descendants(os.getpid()):
             _signal(pid, signal.SIGTERM)
         _wait_until_alone(time.monotonic() + _GRACE_S)
-    deadline = time.monotonic() + WEDGED_S
+    deadline = time.monotonic() + patience_s
     while True:
         if all_in_sight:
             _signal(-1, signal.SIGKILL)  # all but process 1, which is us: no fork gets away
