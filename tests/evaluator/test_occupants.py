@@ -9,12 +9,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from whet_evaluator.worker import occupants
+from whet_evaluator.worker import occupants, spawn
 from whet_evaluator.worker.bench import Bench
 from whet_evaluator.worker.lanes import Lane
 from whet_evaluator.worker.occupants import Occupants, nvidia
@@ -74,9 +74,10 @@ def another() -> Iterator[int]:
     yield from _somebody()
 
 
-def _somebody() -> Iterator[int]:
-    code = "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+def _somebody(argv: Sequence[str] = ("sleep", "60")) -> Iterator[int]:
+    code = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True)"
+    command = [sys.executable, "-c", code, *argv]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
     yield pid
@@ -166,6 +167,15 @@ async def test_our_own_who_are_about_to_go_are_ours(driver):
     driver.says(processes=[dying.pid], busy=100)
     assert await driver.occupants().busy() is None
     dying.wait()
+
+
+async def test_another_worker_of_whets_has_the_lock_for_that(driver):
+    """A zygote of a worker that is not this one's child, as `spawn` starts it."""
+    entry = spawn._ENTRY.format(package="time", function="sleep")
+    code = entry.split(";from", 1)[0] + ";import time;time.sleep(60)#" + entry.split(";from", 1)[1]
+    for zygote in _somebody((sys.executable, "-c", code, "nowhere")):
+        driver.says(processes=[zygote], busy=100)
+        assert await driver.occupants().busy() is None
 
 
 async def test_a_name_is_no_way_to_write_on_a_terminal(driver, stranger):

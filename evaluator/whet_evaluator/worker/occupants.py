@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from .orders import bare_uuid
 from .process_tree import family
-from .spawn import output_of
+from .spawn import is_stage, output_of
 
 AGAIN_S = 10.0
 """When to ask again: so long an answer that nobody else is there is good for, too."""
@@ -103,11 +103,12 @@ def nvidia(uuid: str, env: Mapping[str, str], folder: str) -> Ask:
 
 
 def _strangers(listed: str) -> dict[int, str]:
-    """Those of the processes listed that live and are not of this one's family, by name."""
+    """Those of the processes listed that live and are nobody's of Whet, by name."""
     ours = family(os.getpid())
     rows = [line.split(", ", 1) for line in listed.splitlines() if ", " in line]
     found = {int(pid): name for pid, name in rows if pid.isdecimal()}
-    return {pid: name for pid, name in found.items() if pid not in ours and _lives(pid)}
+    others = {pid: name for pid, name in found.items() if pid not in ours and _lives(pid)}
+    return {pid: name for pid, name in others.items() if not is_stage(pid)}
 
 
 def _lives(pid: int) -> bool:

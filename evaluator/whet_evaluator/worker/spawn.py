@@ -26,6 +26,7 @@ _ENTRY = (
     "import sys;sys.path.insert(0,sys.argv[1]);from {package} import zygote;"
     "zygote.{function}(*map(int,sys.argv[2:]))"
 )
+_MARK = b"import zygote;"
 _spawned: set[int] = set()
 
 
@@ -230,6 +231,16 @@ async def output_of(
         finally:
             process.kill()
         return None
+
+
+def is_stage(pid: int) -> bool:
+    """Whether a process is a stage's, or a zygote, of this worker or another: they take turns on a
+    device by its lock. Says so of nobody whose command line cannot be read."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return _MARK in file.read(4096)
+    except OSError:
+        return False
 
 
 def kill_strays() -> None:
