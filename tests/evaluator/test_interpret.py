@@ -146,7 +146,8 @@ def test_scans():
 def test_places():
     x = torch.tensor([1.0, 3.0, 3.0, 2.0, 3.0, 0.0, 1.0, 1.0], device="cuda")
     one, two = both(places, x, x.int(), n=4, N=8)
-    assert one.tolist() in ([1, 1, 1, 1], [1, 1, 4, 1])  # an open tie goes right in 3.6
+    open_tie = 4 if triton.__version__.startswith("3.6.") else 1
+    assert one.tolist() == [1, 1, open_tie, 1]
     assert two.tolist() == [1, 1, 4, 4]
 """
 

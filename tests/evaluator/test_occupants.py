@@ -171,9 +171,8 @@ async def test_our_own_who_are_about_to_go_are_ours(driver):
 
 async def test_another_worker_of_whets_has_the_lock_for_that(driver):
     """A zygote of a worker that is not this one's child, as `spawn` starts it."""
-    entry = spawn._ENTRY.format(package="time", function="sleep")
-    code = entry.split(";from", 1)[0] + ";import time;time.sleep(60)#" + entry.split(";from", 1)[1]
-    for zygote in _somebody((sys.executable, "-c", code, "nowhere")):
+    entry = spawn._ENTRY.format(package="whet_worker", function="serve")
+    for zygote in _somebody((sys.executable, "-c", f"import time;time.sleep(60)#{entry}")):
         driver.says(processes=[zygote], busy=100)
         assert await driver.occupants().busy() is None
 

@@ -32,9 +32,9 @@ _GRACE_S = 1.0
 WEDGED_S = 30.0
 """How long after SIGKILL a process may still be there before its device counts as wedged.
 
-Five seconds were too few: one of five runs of `tests/gpu/try_isolation.py` on an H200 host ended
-as wedged where the device was sound. A fork bomb leaves thousands of copies of a process that has
-the device open, and each takes its time to be torn down."""
+Five seconds were too few: of two runs of `tests/gpu/try_isolation.py` on an H200 host one ended as
+wedged, and the device was sound. Which candidate's process it was is not known; of the seven the
+fork bomb leaves the most to be torn down."""
 
 
 @dataclass
