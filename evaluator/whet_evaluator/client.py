@@ -47,7 +47,6 @@ class WorkerEvaluator:
         self.target = target
         self.facts: Facts | None = None
         """What the last handshake found, kept even where `open` raised for what is missing."""
-        """Project files that were not sent, each with its reason."""
         self.shipped = Shipped()
         self._start_s = start_s
         self._link: Link | None = None

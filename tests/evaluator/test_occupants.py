@@ -117,6 +117,15 @@ async def test_who_computes_is_named(driver, stranger):
     assert await those.busy() is None
 
 
+async def test_doctor_hears_of_whoever_is_there(driver, stranger):
+    driver.says(processes=[os.getpid()], busy=100)
+    assert await driver.occupants().present() is None
+    driver.says(processes=[os.getpid(), stranger], busy=0)
+    those = f"the device is in use by process {stranger} (/usr/bin/python3)"
+    assert await driver.occupants().present() == those
+    assert all("utilization" not in line for line in driver.asked())
+
+
 async def test_who_only_holds_memory_is_asked_about_now_and_then(driver, stranger):
     clock = Clock()
     those = driver.occupants(clock)

@@ -58,6 +58,7 @@ case $part in
     try 230 clock "$own" tests/adversarial/gpu.py --python "$python" --part clock --seconds 210 \
       --out "$out/tricks_clock_h200.md"
     try 150 timing "$python" tests/gpu/try_timing.py
+    try 150 occupants "$own" tests/gpu/try_occupants.py --python "$python" --out "$out/occupants_h200.md"
     ;;
   sixth)
     try 420 examples "$own" benchmarks/examples_gpu.py --whet "$whet" --python "$python" --at-once 4 \

@@ -7,6 +7,7 @@ returns how it ended.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import os
 import time
@@ -87,6 +88,8 @@ class Bench:
             lanes = max(1, min(_MAX_GPU_LANES, device.memory_bytes // _BYTES_PER_GPU_LANE))
             self._lanes = Lanes({"cpu": _cpu_lanes(), "gpu": lanes, "gpu_timing": 1})
             self._occupants = Occupants(occupants.nvidia(device.uuid, self._env, self._home))
+            present = await self._occupants.present()
+            self.facts = dataclasses.replace(self.facts, device_busy=present)
         self._learned = wanted
 
     def adopt(self, request: Open, project: Project) -> Facts:

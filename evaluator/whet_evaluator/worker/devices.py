@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import subprocess
 import sys
 from typing import Any
 
@@ -17,7 +16,6 @@ from .codec import to_json
 from .records import Device
 
 _ARCHS = {"amd": ("gfx90a", "gfx942", "gfx950"), "nvidia": ("sm_80", "sm_90")}
-_ASK_DRIVER_S = 5.0
 _DRIVER_FILES = ("/proc/driver/nvidia/version", "/sys/module/amdgpu/version")
 _COMPILER_VARIABLES = frozenset({
     "TRITON_DEFAULT_FP_FUSION", "TRITON_F32_DEFAULT", "DISABLE_LLVM_OPT", "LLVM_IR_ENABLE_DUMP",
@@ -28,7 +26,7 @@ _COMPILER_VARIABLES = frozenset({
 
 def query(job: dict[str, Any]) -> dict[str, Any]:
     """Versions of torch, triton and pytest (None where missing or broken), the devices
-    torch sees (CUDA or HIP), the architectures Triton compiles for, and who holds one."""
+    torch sees (CUDA or HIP), and the architectures Triton compiles for."""
     devices = [] if job.get("device") == "none" else _devices()
     if devices:
         _build_glue()
@@ -38,7 +36,6 @@ def query(job: dict[str, Any]) -> dict[str, Any]:
         "pytest": _version("pytest"),
         "devices": to_json(devices),
         "archs": _archs(),
-        "device_busy": _busy(devices),
         "settings": _settings(),
     }
 
@@ -104,23 +101,3 @@ def _archs() -> list[str]:
     except Exception:
         return []
     return [arch for name, archs in _ARCHS.items() if name in backends for arch in archs]
-
-
-def _busy(devices: list[Device]) -> str | None:
-    """Processes on an NVIDIA device, by its driver's own tool. On AMD hardware and in
-    containers, where other processes cannot be seen, nothing is claimed."""
-    if not devices or not devices[0].arch.startswith("sm_"):
-        return None
-    asked = [
-        "nvidia-smi",
-        "--query-compute-apps=pid,process_name,used_memory",
-        "--format=csv,noheader",
-    ]
-    try:
-        answer = subprocess.run(
-            asked, capture_output=True, text=True, timeout=_ASK_DRIVER_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    holders = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
-    return f"the device is in use by {'; '.join(holders[:4])}" if holders else None

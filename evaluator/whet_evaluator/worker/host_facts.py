@@ -45,7 +45,6 @@ def facts_of(
         isolation=isolation,
         isolation_detail=isolation_detail,
         slow_start=slow_start,
-        device_busy=answer.get("device_busy"),
         settings=dict(answer.get("settings", {})),
     )
 

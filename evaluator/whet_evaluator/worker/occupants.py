@@ -51,13 +51,18 @@ class Occupants:
         self._idle_until: dict[int, float] = {}
         self._busy_since: dict[int, float] = {}
 
+    async def present(self) -> str | None:
+        """Whoever is there, busy or not, in words; None if nobody is known to be."""
+        strangers = _strangers(await self._listed() or "")
+        return f"the device is in use by {_in_words(strangers)}" if strangers else None
+
     async def busy(self) -> str | None:
         """Who computes, in words; None if nobody does, or none that is to be waited for. Call when
         nothing of ours computes."""
         now = self._clock()
         if now < self._alone_until:
             return None
-        listed = await self._ask("--query-compute-apps=pid,process_name")
+        listed = await self._listed()
         if listed is None:
             self._alone_until = now + _SILENT_S
             return None
@@ -74,6 +79,9 @@ class Occupants:
             self._alone_until = now + PATIENCE_S
             return None
         return f"{percent} % busy with {_in_words(strangers)}"
+
+    async def _listed(self) -> str | None:
+        return await self._ask("--query-compute-apps=pid,process_name")
 
     async def _percent(self) -> int:
         """Share of the last moment in which the device ran anything, the most of some readings;

@@ -268,6 +268,7 @@ class Facts:
     slow_start: str | None = None
     """Why children do not fork from a preloaded zygote, or None when they do."""
     device_busy: str | None = None
+    """Who else was on the chosen device when it was opened, in words; None where nobody is known."""
     settings: dict[str, str] = field(default_factory=dict)
     """What figures depend on besides versions: driver, runtime, the compiler's variables."""
 
