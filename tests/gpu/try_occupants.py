@@ -116,8 +116,8 @@ async def report(python: str) -> tuple[str, bool]:
             launches = recorded.launches
             rows = [
                 await nobody(worker, launches),
-                await holder(worker, launches, python, device.uuid, folder),
-                await computer(worker, launches, python),
+                await holder(worker, launches, workspace),
+                await computer(worker, launches),
                 await colleague(worker, other, launches),
             ]
     lines = [
@@ -152,22 +152,22 @@ async def nobody(worker: WorkerEvaluator, launches: tuple[Launch, ...]) -> Row:
 
 
 async def holder(
-    worker: WorkerEvaluator, launches: tuple[Launch, ...], python: str, uuid: str,
-    folder: str,
-) -> Row:  # fmt: skip
-    """One that only holds memory is named by `present`, and not waited for."""
-    with stranger(python, HOLDS) as one:
-        present = await Occupants(nvidia(uuid, os.environ, folder)).present() or ""
+    worker: WorkerEvaluator, launches: tuple[Launch, ...], workspace: Workspace
+) -> Row:
+    """One that only holds memory is named when a worker opens, and not waited for."""
+    with stranger(worker.target.python, HOLDS) as one:
+        async with WorkerEvaluator(worker.target) as another:
+            present = (await another.open(workspace)).device_busy or "nobody"
         waits, seconds, verdict = await timed(worker, launches, seed=2)
-        named = one.name in present
-    beside = "one that holds 1 GiB, idle" + ("" if named else f", NOT NAMED in `{present}`")
+    named = one.name in present
+    beside = f"one that holds 1 GiB, idle; a worker says on opening: {present}"
     return Row(beside, waits, seconds, *_said(verdict, waits == "" and named))
 
 
-async def computer(worker: WorkerEvaluator, launches: tuple[Launch, ...], python: str) -> Row:
+async def computer(worker: WorkerEvaluator, launches: tuple[Launch, ...]) -> Row:
     """One that multiplies matrices until the timing has waited for it a while."""
     waiting = asyncio.Event()
-    with stranger(python, COMPUTES) as one:
+    with stranger(worker.target.python, COMPUTES) as one:
         timing = asyncio.ensure_future(timed(worker, launches, seed=3, waiting=waiting))
         waited = asyncio.ensure_future(waiting.wait())
         await asyncio.wait((timing, waited), timeout=_WAITS_S, return_when="FIRST_COMPLETED")

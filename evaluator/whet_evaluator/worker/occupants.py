@@ -23,7 +23,10 @@ from .process_tree import family
 from .spawn import is_stage, output_of
 
 AGAIN_S = 10.0
-"""When to ask again: so long an answer that nobody else is there is good for, too."""
+"""When to ask again after somebody computed there."""
+_PRICE = 0.02
+"""An answer that nobody does is good until asking again costs that share of the time, but no longer
+than `AGAIN_S`: the tool takes 0.03 s, or a second where the driver is loaded anew each time."""
 PATIENCE_S = 600.0
 """How long the same strangers are waited for in all."""
 _IDLE_S = 30.0
@@ -59,10 +62,11 @@ class Occupants:
     async def busy(self) -> str | None:
         """Who computes, in words; None if nobody does, or none that is to be waited for. Call when
         nothing of ours computes."""
-        now = self._clock()
-        if now < self._alone_until:
+        asked = self._clock()
+        if asked < self._alone_until:
             return None
         listed = await self._listed()
+        now = self._clock()
         if listed is None:
             self._alone_until = now + _SILENT_S
             return None
@@ -71,7 +75,7 @@ class Occupants:
         percent = await self._percent() if suspects else 0
         if percent <= _BUSY_PERCENT:
             self._idle_until |= dict.fromkeys(suspects, now + _IDLE_S)
-            self._alone_until = now + AGAIN_S
+            self._alone_until = now + min(AGAIN_S, (now - asked) / _PRICE)
             self._busy_since.clear()
             return None
         self._busy_since = {pid: self._busy_since.get(pid, now) for pid in strangers}
