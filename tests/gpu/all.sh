@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# All that needs a clock, in six parts of under ten minutes each, so that a device held for a
+# All that needs a clock, in seven parts of under ten minutes each, so that a device held for a
 # quarter of an hour is enough for any. Tables and logs go to OUT; a part goes on after a failure and ends
 # with the number of commands that failed.
 #
-#     tests/gpu/all.sh OUT first|second|third|fourth|fifth|sixth [PYTHON [WHET_PYTHON]]
+#     tests/gpu/all.sh OUT first|second|third|fourth|fifth|sixth|seventh [PYTHON [WHET_PYTHON]]
 #
 # PYTHON has torch, triton and pytest, WHET_PYTHON what Whet itself needs: where they are one, its
 # pytest plugins burden every test. All are taken from the project's root.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 out=$(realpath -m "${1:?where the tables go}")
-part=${2:?first to sixth}
+part=${2:?first to seventh}
 python=$(command -v "${3:-python3}")
 case $python in /*) ;; *) python=$PWD/$python ;; esac
 own=$(command -v "${4:-$python}")
@@ -32,6 +32,11 @@ try() { # try SECONDS NAME COMMAND...
   status=$?
   echo "$name: exit $status, $((SECONDS - began)) s"
   [ "$status" -eq 0 ] || { n_failed=$((n_failed + 1)); tail -n 5 "$out/$name.log"; }
+}
+
+examples() { # examples NAME...
+  try 580 examples "$own" benchmarks/examples_gpu.py --whet "$whet" --python "$python" \
+    --events "$out/events" --out "$out/examples_$part.md" "$@"
 }
 
 case $part in
@@ -60,10 +65,8 @@ case $part in
     try 150 timing "$python" tests/gpu/try_timing.py
     try 150 occupants "$own" tests/gpu/try_occupants.py --python "$python" --out "$out/occupants_h200.md"
     ;;
-  sixth)
-    try 420 examples "$own" benchmarks/examples_gpu.py --whet "$whet" --python "$python" --at-once 4 \
-      --out "$out/examples_gpu.md"
-    ;;
+  sixth) examples softmax flip layer_norm matmul ;;
+  seventh) examples rms_norm rotary dequantize cross_entropy ;;
   *) echo "no part is called $part" >&2; exit 2 ;;
 esac
 exit "$n_failed"
