@@ -36,6 +36,7 @@ def require_baseline(search: Search, against: str, mended: tuple[str, ...]) -> N
         raise UserError(
             f"{search.task.unit.path} of {against} passes no test, and the new version mends "
             f"none: {red[0].nodeid}{why}. Make the tests pass with one of them first."
+            + closing.not_sent(search)
         )
     others = tuple(test for test in recorded.tests if test not in red)
     calm = attrs.evolve(search, recorded=dataclasses.replace(recorded, tests=others))

@@ -217,6 +217,13 @@ def test_what_gives_nothing_to_judge_an_edit_by_is_one_sentence(recorded, words)
     require_baseline(as_search(world.task(), here, baseline(tests=(red(),))), "HEAD", ("t::a",))
 
 
+def test_a_file_that_was_not_sent_is_named_where_no_test_passes():
+    lacking = Shipped(left_out=("weights.bin (9 MiB)",))
+    here = Surroundings(facts=device_facts(), shipped=lacking, whet="1")
+    with pytest.raises(UserError, match=r"first\. Not sent to \w+: weights\.bin \(9 MiB\); raise"):
+        require_baseline(as_search(world.task(), here, baseline(tests=(red(),))), "HEAD", ())
+
+
 BEFORE = """\
 import triton
 

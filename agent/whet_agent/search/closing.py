@@ -54,9 +54,9 @@ def unfit_baseline(search: Search) -> Stop | None:
     if search.task.goal == "fix":
         return _unfit_to_fix(search, recorded, red_to_fix(search))
     if red:
-        return _ended("red baseline", _red_sentence(search, red) + _not_sent(search))
+        return _ended("red baseline", _red_sentence(search, red) + not_sent(search))
     if not green:
-        return _ended("no tests", _nothing_passed(search, recorded) + _not_sent(search))
+        return _ended("no tests", _nothing_passed(search, recorded) + not_sent(search))
     if not recorded.launches:
         return _ended("no launch recorded", _no_launch(search, recorded))
     return None
@@ -226,8 +226,8 @@ def _unfit_to_fix(search: Search, recorded: Recorded, red: tuple[TestOutcome, ..
     )
 
 
-def _not_sent(search: Search) -> str:
-    """So that a test that misses a file is no riddle."""
+def not_sent(search: Search) -> str:
+    """A sentence to append, so that a test that misses a file is no riddle; else nothing."""
     found = search.surroundings
     said = words.not_sent(search.task.target.name, found.shipped) if found is not None else ""
     return f" {said[:1].upper()}{said[1:]}" if said else ""
