@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -10,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-_PATH = Path(__file__).parents[2] / "benchmarks" / "policy_simulation.py"
-_SPEC = importlib.util.spec_from_file_location("policy_simulation", _PATH)
-simulation = importlib.util.module_from_spec(_SPEC)
-sys.modules["policy_simulation"] = simulation
-_SPEC.loader.exec_module(simulation)
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import policy_simulation
+import simulated_runs
 
 SHARES = st.floats(0.0, 1.0)
 
@@ -33,16 +31,16 @@ SHARES = st.floats(0.0, 1.0)
 def test_no_trap_is_endless_and_no_budget_is_passed(
     seed, usable, compiles, correct, fixed, cap, trajectories, max_usd
 ):
-    dice = simulation.Dice(
+    dice = simulated_runs.Dice(
         p_usable=usable,
         p_compiles=compiles,
         p_correct_given_compiles=correct,
         p_fixed_given_trace=fixed,
     )
-    policy = simulation.policy(
+    policy = policy_simulation.policy(
         iterations=6, max_perf_debug_num=cap, trajectories=trajectories, max_usd=max_usd
     )
-    outcome = simulation.simulate(policy, dice, seed)
+    outcome = simulated_runs.simulate(policy, dice, seed)
     assert outcome.longest_debug_row <= cap
     assert outcome.max_committed_usd <= max_usd + 1e-9
     assert outcome.turns <= 6 * trajectories
@@ -50,7 +48,9 @@ def test_no_trap_is_endless_and_no_budget_is_passed(
 
 
 def test_the_whole_budget_of_turns_is_used():
-    outcome = simulation.simulate(simulation.policy(iterations=20), simulation.Dice(), seed=1)
+    outcome = simulated_runs.simulate(
+        policy_simulation.policy(iterations=20), simulated_runs.Dice(), seed=1
+    )
     assert outcome.turns == 20
 
 
@@ -60,8 +60,8 @@ def test_the_whole_budget_of_turns_is_used():
 )
 def test_more_turns_and_more_trajectories_find_more(fewer, more):
     def share(changes):
-        policy = simulation.policy(**{"iterations": 4, **changes})
-        runs = [simulation.simulate(policy, simulation.Dice(), seed) for seed in range(40)]
+        policy = policy_simulation.policy(**{"iterations": 4, **changes})
+        runs = [simulated_runs.simulate(policy, simulated_runs.Dice(), seed) for seed in range(40)]
         return sum(run.found_correct for run in runs)
 
     assert share(more) > share(fewer)
