@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from whet_evaluator.worker.proof import Proof, judge
+from whet_evaluator.worker.proof import Proof
+from whet_evaluator.worker.proof_verdict import judge
 
 
 def origin(*through: str, kernel: bool = True, sums: tuple[str, ...] = ()) -> dict:

@@ -8,29 +8,23 @@ memory (views, copies, casts, fills) are no computation; neither are operators o
 data beside the call's largest tensor (offsets of sequences, partial sums), for honest
 rewrites have them.
 
-What an original does, its candidate may do: `judge` compares two records and runs where
-neither version was imported. A launch is taken to have written what has changed in memory,
-which holds for both versions alike since outputs start as poison; and what was nothing but
-zeros before it and after it, to which an honest kernel may have added zeros.
+What an original does, its candidate may do (`proof_verdict`). A launch is taken to have written
+what has changed in memory, which holds for both versions alike since outputs start as poison; and
+what was nothing but zeros before it and after it, to which an honest kernel may have added zeros.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
-from . import streams
-
-Origin = dict[str, Any]
-"""One tensor's label as JSON: `{"kernel": bool, "through": [names of operators], "sums":
-[names of operators]}`. `sums` are those that added up few partial results of a kernel: nothing
-to object to, but an original that has them may be rewritten with more parts."""
+from . import operators, streams
+from .proof_verdict import Origin
 
 LARGE = 4
 """An operator counts from a quarter of the elements of the call's largest tensor."""
@@ -67,14 +61,6 @@ class _Label:
         return _Label(
             self.kernel or other.kernel, self.through | other.through, self.sums | other.sums
         )
-
-
-@dataclass(frozen=True)
-class Trick:
-    """What a comparison of two records showed."""
-
-    reason: str
-    detail: str
 
 
 class Proof:
@@ -118,7 +104,7 @@ class Proof:
         self._threshold = max(_MIN_ELEMENTS, largest // LARGE)
         self._watching = True
         try:
-            with _mode(self._torch, self._operator):
+            with operators.mode(self._torch, self._operator):
                 yield
         finally:
             self._watching = False
@@ -144,31 +130,36 @@ class Proof:
         result = function(*args, **kwargs)
         if self._within_kernel:
             return result
-        given = _tensors(self._torch, (args, kwargs))
-        made = _tensors(self._torch, result)
+        given = operators.tensors(self._torch, (args, kwargs))
+        made = operators.tensors(self._torch, result)
         label = _Label()
         for tensor in given:
             label = label.joined(self._label(tensor))
-        name = _base_name(function)
+        name = operators.base_name(function)
         if name == "_local_scalar_dense":
             self._numbers |= label.through
         source = self._label(args[1]) if name == "copy_" else label
         if name.rstrip("_") not in _MOVES and name not in _MOVES:
             label = self._computed(name, label, given, made)
-        before = {_memory(tensor) for tensor in given}
+        before = {operators.memory(tensor) for tensor in given}
         for tensor in made:
-            fresh = _memory(tensor) not in before
-            self._labels[_memory(tensor)] = label if fresh else self._label(tensor).joined(label)
-        for tensor in _written(function, args, kwargs, self._torch):
-            self._labels[_memory(tensor)] = self._label(tensor).joined(label)
+            fresh = operators.memory(tensor) not in before
+            self._labels[operators.memory(tensor)] = (
+                label if fresh else self._label(tensor).joined(label)
+            )
+        for tensor in operators.written(function, args, kwargs, self._torch):
+            self._labels[operators.memory(tensor)] = self._label(tensor).joined(label)
         if name == "copy_" and self._covers(args[0]):  # nothing is left of what lay there
-            self._labels[_memory(args[0])] = source
+            self._labels[operators.memory(args[0])] = source
         return result
 
     def _covers(self, tensor: Any) -> bool:
         """Whether it holds all that a kernel was given of its memory."""
         n_bytes = tensor.numel() * tensor.element_size()
-        return n_bytes >= self._given_bytes.get(_memory(tensor), 0) and 0 not in tensor.stride()
+        return (
+            n_bytes >= self._given_bytes.get(operators.memory(tensor), 0)
+            and 0 not in tensor.stride()
+        )
 
     def _computed(self, name: str, label: _Label, given: list[Any], made: list[Any]) -> _Label:
         n_in = max((tensor.numel() for tensor in given), default=0)
@@ -197,8 +188,8 @@ class Proof:
         return run
 
     def _launched(self, jit: Any, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        given = _tensors(self._torch, (args, kwargs))
-        storages = {_memory(tensor): tensor for tensor in given}
+        given = operators.tensors(self._torch, (args, kwargs))
+        storages = {operators.memory(tensor): tensor for tensor in given}
         before = {memory: self._bytes(tensor) for memory, tensor in storages.items()}
         result = original(jit, *args, **kwargs)
         label = self._label_of_kernel(jit)
@@ -206,7 +197,7 @@ class Proof:
             own = self._label(tensor)
             label = label.joined(_Label(through=own.through, sums=own.sums))
             n_bytes = tensor.numel() * tensor.element_size()
-            memory = _memory(tensor)
+            memory = operators.memory(tensor)
             self._written[memory] = self._weakly(tensor.untyped_storage())
             self._given_bytes[memory] = max(n_bytes, self._given_bytes.get(memory, 0))
         for memory, tensor in storages.items():
@@ -231,7 +222,7 @@ class Proof:
         return _Label(through=frozenset({f"the kernel {name} of another file"}))
 
     def _label(self, tensor: Any) -> _Label:
-        return self._labels.get(_memory(tensor), _Label())
+        return self._labels.get(operators.memory(tensor), _Label())
 
     def _bytes(self, tensor: Any) -> Any:
         """A copy of the whole storage, None where it is too large to compare."""
@@ -241,101 +232,3 @@ class Proof:
         torch = self._torch
         view = torch.empty(0, dtype=torch.uint8, device=storage.device)
         return view.set_(storage, 0, (storage.nbytes(),), (1,)).clone()
-
-
-Record = Union[dict[str, Any], None]
-"""`{"origins": {role: Origin}, "launches": {kernel: n}}` of one run, None if not watched."""
-
-
-def judge(original: Record, candidate: Record) -> Trick | None:
-    """What the candidate's run shows that the original's does not. Pure."""
-    if original is None or candidate is None:
-        return None
-    allowed = {n for o in original["origins"].values() for n in (*o["through"], *o["sums"])}
-    for role, origin in sorted(candidate["origins"].items()):
-        foreign = [name for name in origin["through"] if name not in allowed]
-        if foreign:
-            return Trick(
-                "somebody else's code did the work",
-                f"{role} went through {', '.join(foreign)}, which the original does not use",
-            )
-    if original["launches"] and not candidate["launches"]:
-        kernels = ", ".join(sorted(original["launches"]))
-        return Trick(
-            "the kernel was not launched",
-            f"the original launches {kernels} in this call, the candidate no kernel of the unit",
-        )
-    for role, origin in sorted(candidate["origins"].items()):
-        known = original["origins"].get(role)
-        if known is not None and known["kernel"] and not origin["kernel"]:
-            return Trick(
-                "no kernel computed the output",
-                f"{role} was written by a kernel of the unit in the original, not here",
-            )
-    return None
-
-
-def _mode(torch: Any, seen: Callable[[Any, Any, Any], Any]) -> Any:
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Operators(TorchDispatchMode):  # type: ignore[misc]
-        @classmethod
-        def _should_skip_dynamo(cls) -> bool:
-            return "torch._dynamo" in sys.modules  # what nobody imported need not be kept out
-
-        def __torch_dispatch__(
-            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            body = _python_body(torch, func, args)
-            if body is None:
-                return seen(func, args, kwargs or {})
-            with self:  # what it does is seen as if the launcher did it
-                return body(*args, **(kwargs or {}))
-
-    return Operators()
-
-
-def _python_body(torch: Any, function: Any, args: Any) -> Any:
-    """The Python function behind an operator made by `torch.library.custom_op` or `triton_op`;
-    None for every other. Torch keeps them in a table of its own (`_library.custom_ops`)."""
-    table = getattr(getattr(torch._library, "custom_ops", None), "OPDEFS", {})
-    made = table.get(function._schema.name)
-    bodies = getattr(made, "_backend_fns", {})
-    devices = [tensor.device.type for tensor in _tensors(torch, args)]
-    return bodies.get(devices[0] if devices else None) or bodies.get(None)
-
-
-def _base_name(function: Any) -> str:
-    """`softmax` of `aten::_softmax.int`; the namespace stays where it is not torch's own."""
-    namespace, _, name = str(function._schema.name).rpartition("::")
-    return name if namespace in {"aten", "prims", "prim"} else f"{namespace}::{name}"
-
-
-def _written(function: Any, args: Any, kwargs: Any, torch: Any) -> list[Any]:
-    """Arguments that the operator's schema says it writes to."""
-    found = []
-    for position, argument in enumerate(function._schema.arguments):
-        info = argument.alias_info
-        if info is not None and info.is_write:
-            value = args[position] if position < len(args) else kwargs.get(argument.name)
-            found += _tensors(torch, value)
-    return found
-
-
-def _tensors(torch: Any, value: Any) -> list[Any]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, (list, tuple)):
-        return [tensor for item in value for tensor in _tensors(torch, item)]
-    if isinstance(value, dict):
-        return [tensor for item in value.values() for tensor in _tensors(torch, item)]
-    if type(value).__name__ == "TensorDescriptor":  # Triton's, made on the host
-        return _tensors(torch, value.base)
-    return []
-
-
-def _memory(tensor: Any) -> int:
-    try:
-        return int(tensor.untyped_storage().data_ptr())
-    except (RuntimeError, NotImplementedError):  # a tensor without storage: sparse, meta
-        return -id(tensor)

@@ -1,7 +1,7 @@
 """One case's runs of the original and of a candidate: equal, or how they differ. Needs torch.
 
-Every rule about numbers stands here, every other one in `conduct`. Values are judged against an
-oracle, all else against what the original did.
+Every rule about numbers stands here, those between runs of one version in `invariants`, every other
+in `conduct`. Values are judged against an oracle, all else against what the original did.
 """
 
 from __future__ import annotations
@@ -11,13 +11,9 @@ from typing import Any
 
 from . import elements
 from .conduct import Conduct
+from .invariants import Invariants
 from .outputs import Output, Run
 from .tolerance import Errors, allowed, errors, fell_otherwise, is_trusted, scaled_errors, vanished
-
-_TUNED = (
-    " and the tuning of a new key, which runs a kernel several times over the same memory"
-    " (restore_value or reset_to_zero make up for it)"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +70,7 @@ class Comparison:
         finding, conduct = self.finding, Conduct(self._original, self._candidate)
         finding.sentence = (
             conduct.exceptions() or conduct.holdings(private=False) or conduct.forms()
-            or conduct.side_effects() or self._values() or self._repeats() or self._other_values()
+            or conduct.side_effects() or self._values() or self._invariants()
             or conduct.races() or conduct.hints()
         )  # fmt: skip
         if not finding.sentence:
@@ -119,6 +115,14 @@ class Comparison:
                 return as_got, as_got
             pair.append(made)
         return pair[0], pair[1]
+
+    def _invariants(self) -> str:
+        between = Invariants(self._torch, self._original, self._candidate, self._conditioning)
+        found = between.repeats()
+        if found is not None:
+            self.finding.is_listed = found.is_noise
+            return found.sentence
+        return between.other_values(self.finding.candidate_error or 0.0)
 
     # ---- numbers ----------------------------------------------------------------------
 
@@ -270,83 +274,6 @@ class Comparison:
             if truth.name == "reference" and known is not None and known.shape == want.shape:
                 return known
         return None
-
-    # ---- invariants -------------------------------------------------------------------
-
-    def _repeats(self) -> str:
-        """Equal inputs at other addresses, over other stale memory, and once more, tuned."""
-        first = self._candidate["first"]
-        for name in ("again", "back"):
-            run, expected = self._candidate.get(name), self._original.get(name)
-            if run is None or expected is None or run.raised or first.raised:
-                continue
-            for number, (a, b) in enumerate(zip(first.outputs, run.outputs)):
-                want = self._original["first"].outputs[number]
-                own = elements.unequal(self._torch, want, expected.outputs[number])
-                wrong = elements.unequal(self._torch, a, b) & ~elements.unwritten(
-                    self._torch, want, expected.outputs[number]
-                )
-                if not bool(wrong.any()):
-                    continue
-                # Another order of combining rounds otherwise, in the original as well.
-                is_noise = self._is_noise(a, b)
-                if run.reordered and is_noise:
-                    continue
-                own_noise = run.reordered and self._is_noise(want, expected.outputs[number])
-                if bool(own.any()) and not own_noise:
-                    continue
-                self.finding.is_listed = is_noise
-                how = "at other addresses" if name == "again" else "after other values between"
-                if run.reordered:
-                    how += " or combined in another order, as a device may"
-                how += _TUNED if run.tuned else ""
-                return (
-                    f"{a.role} is not the same for the same inputs {how}: "
-                    f"{elements.at(a.role, wrong, b.data, a.data, 'the first run')}"
-                )
-        return ""
-
-    def _is_noise(self, a: Output, b: Output) -> bool:
-        """Whether two runs differ by roundings alone, as floats do that atomics add up: by no more
-        than any order of additions may change."""
-        torch, dtype = self._torch, a.data.dtype
-        if not dtype.is_floating_point:
-            return False
-        nowhere = torch.zeros(a.data.shape, dtype=torch.bool)
-        one, two = (elements.wide(torch, o.data, nowhere) for o in (a, b))
-        if bool(elements.special(torch, one, two).any()):
-            return False
-        moved = self._conditioning.get(a.role, Errors())
-        seen = moved if is_trusted(torch, moved, dtype) else Errors()
-        limit = allowed(torch, seen, n_elements=max(1, a.data.numel()), dtype=dtype)
-        return errors(torch, two, one, dtype).within(limit)
-
-    def _other_values(self) -> str:
-        """The same tensors with new values: what was kept of the first call shows."""
-        run, expected = self._candidate.get("other"), self._original.get("other")
-        if run is None or expected is None or run.raised or expected.raised:
-            return ""
-        if self._original["first"].raised:
-            return ""
-        for number, (got, want) in enumerate(zip(run.outputs, expected.outputs)):
-            before = self._candidate["first"].outputs[number]
-            if not want.data.dtype.is_floating_point:
-                continue
-            skip = elements.unwritten(self._torch, self._original["first"].outputs[number],
-                                   self._original["again"].outputs[number])  # fmt: skip
-            values, truth = (
-                elements.wide(self._torch, got.data, skip),
-                elements.wide(self._torch, want.data, skip),
-            )
-            apart = errors(self._torch, values, truth, want.data.dtype)
-            stale = ~elements.unequal(self._torch, got, before) & elements.unequal(
-                self._torch, want, before
-            )
-            limit = 4.0 * (self.finding.candidate_error or 0.0) + 64.0
-            if apart.largest > limit and bool(stale.any()):
-                at = elements.at(want.role, stale, got.data, want.data, "the original's value")
-                return f"the same tensors with new values give the old results: {at}"
-        return ""
 
 
 def _kind(raised: str | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import proof
+from .. import proof_verdict
 from . import outputs
 from .bounds import only_reads
 from .compare import Comparison, Finding, Truth
@@ -88,13 +88,13 @@ def _trick(original: dict[str, Run], candidate: dict[str, Run]) -> dict[str, str
         known = original.get(name)
         if known is None or known.raised or run.raised:
             continue
-        trick = proof.judge(_record(known), _record(run))
+        trick = proof_verdict.judge(_record(known), _record(run))
         if trick is not None:
             return {"reason": trick.reason, "detail": trick.detail}
     return None
 
 
-def _record(run: Run) -> proof.Record:
+def _record(run: Run) -> proof_verdict.Record:
     return {"launches": dict(run.launches), "origins": dict(run.origins or {})}
 
 
