@@ -24,6 +24,8 @@ from whet_evaluator.client import WorkerEvaluator
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Target, Workspace
 from whet_evaluator.worker import protocol, records
+from whet_evaluator.worker.process_tree import descendants
+from whet_evaluator.worker.spawn import is_stage
 from whet_evaluator.worker.unit_ref import UnitRef
 from whet_evaluator.worker.workspace import BlobCache, remove_tree, sha256
 
@@ -320,6 +322,33 @@ async def test_a_lost_worker_is_replaced_at_the_next_call(project, worker_tmp):
         assert caught.value.retryable
         verdict = await worker.evaluate(project.candidate(project.original), lambda _: None)
     assert isinstance(verdict, records.Correct)
+
+
+async def test_a_zygote_that_is_busy_keeps_no_worker_alive(project, worker_tmp):
+    """What loads for long has forked nobody yet who could be told to end."""
+    async with WorkerEvaluator(Target(python=PYTHON)) as worker:
+        await worker.open(project.workspace())
+        await worker.evaluate(project.candidate(project.original), lambda _: None)
+        assert worker._link is not None
+        process = worker._link.process
+        below = [pid for pid in descendants(process.pid) if is_stage(pid)]
+        assert below
+        for pid in below:
+            os.kill(pid, signal.SIGSTOP)
+        task = asyncio.ensure_future(
+            worker.evaluate(project.candidate(project.original), lambda _: None)
+        )
+        await asyncio.sleep(0.5)
+        assert not task.done()
+        assert process.stdin is not None
+        process.stdin.close()  # as when the host dies
+        began = time.monotonic()
+        await asyncio.wait_for(process.wait(), timeout=30)
+        took_s = time.monotonic() - began
+        with pytest.raises(EvaluatorError):
+            await task
+    assert took_s < 3.0
+    assert not [pid for pid in below if Path(f"/proc/{pid}").exists()]
 
 
 # ---- files ----------------------------------------------------------------------------

@@ -54,6 +54,9 @@ from .requests import Work
 from .workspace import BlobCache, Project, WorkspaceError, remove_tree
 
 _PROGRESS_S = 0.1
+_PARTING_S = 1.5
+"""So long, a second of grace for a child and some air, its requests may take to end when the host
+is gone; then all that is left below the worker is killed."""
 
 
 def main() -> None:
@@ -106,9 +109,11 @@ class _Worker:
         silence = asyncio.ensure_future(self._watch_silence())
         await self._over.wait()
         silence.cancel()
-        for task in list(self._tasks.values()):
+        asked = list(self._tasks.values())
+        for task in asked:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if asked:  # a zygote that is loading may not even have forked yet
+            await asyncio.wait(asked, timeout=_PARTING_S)
         self._bench.stop_zygotes()
         self._cache.trim()
 
