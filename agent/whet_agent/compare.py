@@ -21,6 +21,7 @@ from whet_agent.evidence import Evidence, gather
 from whet_agent.interfaces import Differences, differences, notes
 from whet_agent.judging import fatal_differences
 from whet_agent.project import UserError
+from whet_agent.rests_on import reached
 from whet_agent.revisions import UsageError, Version
 from whet_agent.search import words
 from whet_agent.search.state import Surroundings, green_nodes, red_tests
@@ -122,6 +123,7 @@ async def compare(
         at=time.time(),
     )  # fmt: skip
     if order.text == task.unit.text:
+        _require_same_below(task, order.original)
         return comparison
     on: list[OnTarget] = []
     async with app.opened(task) as evaluator:
@@ -169,16 +171,21 @@ class _Subject:
         search = as_search(task, here, recorded)
         mended, still_red = await self._mended(evaluator, task, recorded)
         require_baseline(search, self._against, mended)
-        nodes = (*green_nodes(recorded), *mended)
-        # Without launches nothing recorded is replayed; a mended original is no reference.
+        green = green_nodes(recorded)
+        if mended and green:  # in the calls of tests that it passes the original is a reference
+            recorded = await evaluator.record(
+                task.unit, green, self._on_progress, benchmark=task.benchmark
+            )
+        # Without launches nothing recorded is replayed.
         fits = self._found.calls_fit and _can_replay(task, self._found)
         verdict = await evaluator.confirm(
             Candidate(
-                unit=task.unit, text=self._text, nodes=nodes, launches=recorded.launches if fits else (),
+                unit=task.unit, text=self._text, nodes=(*green, *mended),
+                launches=recorded.launches if fits else (),
                 seed=zlib.crc32(self._text.encode("utf-8", "replace")),
-                timed=fits and not mended, references=task.references,
+                timed=fits and bool(green), references=task.references,
                 benchmark=task.benchmark,
-                differences="listed" if mended else fatal_differences(task),
+                differences=fatal_differences(task) if green else "listed",
             ),
             self._on_progress,
         )  # fmt: skip
@@ -279,6 +286,21 @@ def _also(app: App, order: Order, name: str) -> Task | str:
     if name not in app.loaded.settings.targets and name.startswith(("gfx", "sm_")):
         return name
     return _task(app, order, name)
+
+
+def _require_same_below(task: Task, original: Version) -> None:
+    """Raises `UserError` where the file is the same and what it imports is not: only one file's text
+    is exchanged between the versions."""
+    below = reached(Path(task.root), (task.unit.path,))
+    files = {(Path(task.root) / one).resolve(): one for one in below}
+    resolved = (files.get((original.top / name).resolve()) for name in original.differing)
+    changed = [one for one in resolved if one is not None]
+    if changed:
+        raise UserError(
+            f"{task.unit.path} is the same as in {original.name}, but what it imports is not: "
+            f"{', '.join(changed[:5])}. A comparison exchanges one file alone, so it says nothing of "
+            "that change; run the tests, or compare a kernel of the changed file."
+        )
 
 
 def _can_replay(task: Task, found: Differences) -> bool:

@@ -22,11 +22,12 @@ class UsageError(UserError):
 @attrs.frozen(kw_only=True)
 class Version:
     """A whole file as it was. `name` is what a person calls it, `differing` the other Python
-    files of the repository that differ from that revision now, as paths from its root."""
+    files of the repository that differ from that revision now, as paths from its root `top`."""
 
     name: str
     text: str
     differing: tuple[str, ...] = ()
+    top: Path = Path()
 
 
 def load_version(path: Path, against: str) -> Version:
@@ -56,11 +57,11 @@ def load_revision(path: Path, revision: str) -> Version | None:
         return None
     changed = _git(path.parent, "diff", "--name-only", "--end-of-options", revision, "--") or b""
     top = _git(path.parent, "rev-parse", "--show-toplevel") or b""
-    own = os.path.relpath(path.resolve(), top.decode().strip() or path.parent)
+    root = Path(top.decode().strip() or path.parent)
+    own = os.path.relpath(path.resolve(), root)
     names = [name for name in changed.decode("utf-8", "replace").splitlines() if name != own]
-    return Version(
-        name=revision, text=text, differing=tuple(name for name in names if name.endswith(".py"))
-    )
+    differing = tuple(name for name in names if name.endswith(".py"))
+    return Version(name=revision, text=text, differing=differing, top=root)
 
 
 def load_committed(path: Path, revision: str = HEAD) -> str | None:

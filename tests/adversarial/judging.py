@@ -194,10 +194,10 @@ def line(row: Row) -> str:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table, a line a candidate; the screen's word where it has one."""
-    lines = ["| trick | variant | held | verdict | reason | caught in | screen |", "|" + "---|" * 7]
+    lines = ["| trick | variant | end | verdict | reason | caught in | screen |", "|" + "---|" * 7]
     for row in rows:
         cells = (
-            row.trick, row.name, "yes" if row.held else "open" if row.gap else "**NO**", row.verdict,
+            row.trick, row.name, _end(row), row.verdict,
             _cell(row.reason), row.where, _cell(row.screen) or "passes",
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
@@ -205,16 +205,40 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """How many held, and how many tricks the screen would have let through."""
+    """What became of the tricks, each counted once, and of the controls."""
     cheats = [row for row in rows if row.trick != "control"]
     controls = [row for row in rows if row.trick == "control"]
+    accepted = [row for row in cheats if row.verdict == "Correct" and row.held]
+    slower = [row for row in accepted if "SLOWER" in row.reason]
+    stopped = [row for row in accepted if row.screen and row not in slower]
+    listed = [row for row in accepted if not row.screen and row not in slower]
+    rejected = [row for row in cheats if row.verdict != "Correct" and row.held]
+    ends = [f"{len(rejected)} of {len(cheats)} tricks rejected at run time with the screen off"]
+    ends += [f"{len(stopped)} stopped by the screen alone"] if stopped else []
+    ends += [f"{len(slower)} correct and read as slower"] if slower else []
+    if listed:
+        ends.append(
+            f"{len(listed)} that go wrong only outside what the tests recorded accepted, each with "
+            "its change of behaviour named"
+        )
+    n_screened = sum(bool(row.screen) for row in cheats)
     return (
-        f"{sum(r.held for r in cheats)} of {len(cheats)} tricks rejected at run time with the "
-        f"screen off ({sum(bool(r.screen) for r in cheats)} would have been stopped by the screen "
-        f"already); {sum(r.held for r in controls)} of {len(controls)} honest controls accepted. "
+        f"{'; '.join(ends)}. The screen would have stopped {n_screened} already. "
+        f"{sum(r.held for r in controls)} of {len(controls)} honest controls accepted. "
         f"Known to be open: {sum(bool(r.gap) for r in cheats)} tricks and "
         f"{sum(bool(r.gap) for r in controls)} controls."
     )
+
+
+def _end(row: Row) -> str:
+    """What a row's candidate came to, beside what the corpus demands of it."""
+    if not row.held:
+        return "open" if row.gap else "**NO**"
+    if row.trick == "control":
+        return "accepted"
+    if row.verdict != "Correct":
+        return "rejected"
+    return "slower" if "SLOWER" in row.reason else "by the screen" if row.screen else "listed"
 
 
 def _cell(text: str) -> str:

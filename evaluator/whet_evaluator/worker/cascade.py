@@ -179,8 +179,7 @@ class Cascade:
         return await watched.rows_of(suite, await self._calls(), launches, launched)
 
     def _as_watched(self, differed: records.Differential, rows: Rows) -> records.Differential:
-        verdict = watched.verdict(rows) if self._request.differences != "listed" else None
-        if verdict is not None:
+        if (verdict := watched.verdict(rows)) is not None:
             raise Rejected(verdict)
         return watched.noted(differed, rows)
 

@@ -281,6 +281,9 @@ class Suite:
             return [
                 (case, {**row, "sentence": row["by_reference"], "oracle": "reference", "hard": True})
                 for case, row in rows if row["by_reference"]
+            ] + [  # neither are races and accesses outside of every tensor, which it has not
+                (case, {**row, "sentence": row["watched"], "hard": True})
+                for case, row in rows if row["watched"] and not row["by_reference"]
             ]  # fmt: skip
         return [(c, r) for c, r in rows if r["sentence"] and self._is_fatal(c, hard=r["hard"])]
 
