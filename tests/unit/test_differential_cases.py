@@ -439,15 +439,17 @@ def test_values_keep_the_recorded_sign_and_bounds() -> None:
 
 
 def test_red_zones_aliases_and_moved_pointers() -> None:
-    shared = tensor((4, 6), strides=(12, 1), storage_bytes=0)
-    beside = tensor((4, 6), strides=(12, 1), offset=6)
+    shared = tensor((4, 6), strides=(12, 1), storage_bytes=192)
+    beside = tensor((4, 6), strides=(12, 1), offset=6, storage_bytes=192)
     one = call(shared, beside, tensor((9,), dtype="int64", storage=1, values=list(range(9))))
     case = case_of(one)
-    a, b = inputs.build(case, "cpu"), inputs.build(case, "cpu", pointer_shift=1)
+    a, b = inputs.build(case, "cpu"), inputs.build(case, "cpu", bare=True)
     assert all(torch.equal(x, y) for x, y in zip(a.tensors, b.tensors, strict=True))
     assert a.tensors[0].data_ptr() != b.tensors[0].data_ptr()
     assert [t.data_ptr() % 64 for t in a.tensors] == [t.data_ptr() % 64 for t in b.tensors]
     assert a.tensors[1].data_ptr() - a.tensors[0].data_ptr() == 24
+    assert [t.storage_offset() for t in b.tensors] == [0, 6, 0]  # as the recorded ones lay
+    assert [t.untyped_storage().nbytes() for t in b.tensors] == [192, 192, 72]
     assert a.tensors[2].tolist() == list(range(9))
     before = a.snapshot()
     a.tensors[0].zero_()

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
+
+_WRAPPERS = ("TensorDescriptor", "TensorWrapper")
+"""Triton's, made on the host: of `triton.tools.tensor_descriptor` and of `triton.reinterpret`."""
+
+
+def caller(torch: Any) -> CodeType:
+    """The code that asked for the operator being dispatched: the nearest that is not torch's."""
+    inside = os.path.dirname(torch.__file__) + os.sep
+    frame: Any = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_name != "__torch_dispatch__":
+        frame = frame.f_back
+    frame = frame.f_back or frame
+    while frame.f_back and frame.f_code.co_filename.startswith(inside):
+        frame = frame.f_back
+    return frame.f_code  # type: ignore[no-any-return]
 
 
 def mode(torch: Any, seen: Callable[[Any, Any, Any], Any]) -> Any:
@@ -61,7 +78,7 @@ def tensors(torch: Any, value: Any) -> list[Any]:
         return [tensor for item in value for tensor in tensors(torch, item)]
     if isinstance(value, dict):
         return [tensor for item in value.values() for tensor in tensors(torch, item)]
-    if type(value).__name__ == "TensorDescriptor":  # Triton's, made on the host
+    if type(value).__name__ in _WRAPPERS:
         return tensors(torch, value.base)
     return []
 

@@ -26,6 +26,8 @@ from typing import Any
 from . import operators, streams
 from .proof_verdict import Origin
 
+_INTERPRETER = os.path.join("triton", "runtime", "interpreter.py")
+_COPIES = frozenset(("_to_cpu", "_init_args_hst", "_from_cpu", "_restore_args_dev"))
 LARGE = 4
 """An operator counts from a quarter of the elements of the call's largest tensor."""
 FEW = 64
@@ -128,7 +130,7 @@ class Proof:
 
     def _operator(self, function: Any, args: Any, kwargs: Any) -> Any:
         result = function(*args, **kwargs)
-        if self._within_kernel:
+        if self._within_kernel and self._is_launchers_own():
             return result
         given = operators.tensors(self._torch, (args, kwargs))
         made = operators.tensors(self._torch, result)
@@ -153,6 +155,14 @@ class Proof:
             self._labels[operators.memory(args[0])] = source
         return result
 
+    def _is_launchers_own(self) -> bool:
+        """What the interpreter copies to and fro, and what is compared here; not what a grid's
+        function or a hook computes on the way."""
+        code = operators.caller(self._torch)
+        if code.co_filename == __file__:
+            return True
+        return code.co_name in _COPIES and code.co_filename.endswith(_INTERPRETER)
+
     def _covers(self, tensor: Any) -> bool:
         """Whether it holds all that a kernel was given of its memory."""
         n_bytes = tensor.numel() * tensor.element_size()
@@ -166,8 +176,9 @@ class Proof:
         self._n_in[name] += n_in  # over the whole call: in small pieces it is as much
         n_out = max((tensor.numel() for tensor in made), default=0)
         little = self._n_in[name] < self._threshold
-        partial = label.kernel and name in _SUMS and n_in <= FEW * max(1, n_out)
         named = frozenset({f"torch's {name}"})
+        is_first = not named & label.sums  # in steps of few any number can be added up
+        partial = label.kernel and name in _SUMS and n_in <= FEW * max(1, n_out) and is_first
         if partial:
             return label.joined(_Label(sums=named))
         return label if little else label.joined(_Label(through=named))
@@ -193,6 +204,9 @@ class Proof:
         before = {memory: self._bytes(tensor) for memory, tensor in storages.items()}
         result = original(jit, *args, **kwargs)
         label = self._label_of_kernel(jit)
+        for address in _integers((args, kwargs)):
+            own = self._labels.get(address, _Label())  # a pointer passed as a number
+            label = label.joined(_Label(through=own.through, sums=own.sums))
         for tensor in given:
             own = self._label(tensor)
             label = label.joined(_Label(through=own.through, sums=own.sums))
@@ -232,3 +246,13 @@ class Proof:
         torch = self._torch
         view = torch.empty(0, dtype=torch.uint8, device=storage.device)
         return view.set_(storage, 0, (storage.nbytes(),), (1,)).clone()
+
+
+def _integers(value: Any) -> Iterator[int]:
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _integers(item)
+    elif isinstance(value, dict):
+        yield from _integers(tuple(value.values()))
+    elif type(value) is int:
+        yield value

@@ -15,7 +15,7 @@ A call is `{launcher, args, kwargs, names}`; `module`, `factory`, `grid`, `grad`
 - `cases.generate(calls, launches, *, seed, blocks)` is pure and imports no torch. A prefix
   of its list is the best use of a time budget.
 - `inputs.build(case, device)` makes fresh tensors, each inside a larger allocation with red
-  zones on both sides: `red_zones_intact()`, `snapshot()`; `pointer_shift` moves them.
+  zones on both sides: `red_zones_intact()`, `snapshot()`; `bare` ones lie as a caller's own do.
 - `produce` runs cases in a child that imported one version only, and writes the bytes of
   every output, and what it noticed, to files.
 - `judge` compares the original's files with the candidate's in a process that has imported

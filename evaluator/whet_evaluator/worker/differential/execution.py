@@ -50,7 +50,7 @@ class Prepared:
         self._is_disturbed = bool(case["call"].get("disturbed"))
         self._call = case["call"]
         self.is_again = shifted
-        self._inputs = inputs.build(case, device, pointer_shift=shifted)
+        self._inputs = inputs.build(case, device, bare=shifted)
 
     @property
     def launcher(self) -> str:

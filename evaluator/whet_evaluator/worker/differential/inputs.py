@@ -18,24 +18,25 @@ from . import encoded, far, values
 
 RED_ZONE_BYTES = 1 << 16
 PATTERN = 0xA5
-SHIFT_BYTES = 4096
-"""How far `pointer_shift` moves a storage: the alignment stays as it was."""
 
 
 def build(
     case: dict[str, Any],
     device: str,
     *,
-    pointer_shift: int | bool = 0,
+    bare: bool = False,
     pattern: int = PATTERN,
     filled: bool = True,
 ) -> Inputs:
-    """Inputs of one case, equal for equal cases. `pointer_shift` is in units of 4 KiB. Not
-    `filled`, their memory is never touched.
+    """Inputs of one case, equal for equal cases. `bare` storages are as a caller's: they begin where
+    their memory does and end there, but for the zone behind them on a device, where a stray read
+    may end the process. Not `filled`, their memory is never touched.
 
     Raises `rebuilding.UnreplayableError` for a value that cannot be rebuilt.
     """
-    made = Inputs(case, device, int(pointer_shift) * SHIFT_BYTES, pattern)
+    before = 0 if bare else RED_ZONE_BYTES
+    behind = 0 if bare and _is_host(device) else RED_ZONE_BYTES
+    made = Inputs(case, device, (before, behind), pattern)
     if filled:
         made.refill(case)
     return made
@@ -44,16 +45,19 @@ def build(
 class Inputs:
     """`args` and `kwargs` to call the launcher with, and what they lie in."""
 
-    def __init__(self, case: dict[str, Any], device: str, shift: int, pattern: int) -> None:
+    def __init__(
+        self, case: dict[str, Any], device: str, zones: tuple[int, int], pattern: int
+    ) -> None:
         import torch
 
         self._torch: Any = torch
         self._device = device
         self._guarded: dict[int, _Guarded] = {}
         self._views: list[tuple[dict[str, Any], Any]] = []
-        self._shift, self._pattern = shift, pattern
+        self._zones, self._pattern = zones, pattern
         call = case["call"]
         self._storages = _storages(call)
+        self._n_bytes = _n_bytes(call)
         self.args: list[Any] = [self._decoded(a) for a in call["args"]]
         self.kwargs: dict[str, Any] = {k: self._decoded(a) for k, a in call["kwargs"].items()}
 
@@ -115,7 +119,7 @@ class Inputs:
         if number not in self._guarded:
             device = "cpu" if described.get("device") == "cpu" else self._device
             self._guarded[number] = _Guarded.allocate(
-                described["storage_bytes"], device, self._shift, self._pattern
+                self._n_bytes[number], device, self._zones, self._pattern
             )
         tensor = self._guarded[number].view(described)
         self._views.append((described, tensor))
@@ -132,11 +136,11 @@ class _Guarded:
     pattern: int
 
     @classmethod
-    def allocate(cls, n_bytes: int, device: str, shift: int, pattern: int) -> _Guarded:
+    def allocate(cls, n_bytes: int, device: str, zones: tuple[int, int], pattern: int) -> _Guarded:
         import torch
 
-        start = RED_ZONE_BYTES + shift
-        size = start + n_bytes + RED_ZONE_BYTES + 16
+        start, behind = zones
+        size = start + n_bytes + behind
         memory = torch.empty(size, dtype=torch.uint8, device=device)
         return cls(memory, start, start + n_bytes, pattern)
 
@@ -170,8 +174,16 @@ class _Guarded:
         return all(bool((zone == self.pattern).all()) for zone in red)
 
     def _elements(self, dtype: Any) -> Any:
-        usable = self.memory.numel() // 16 * 16
+        usable = self.memory.numel() // dtype.itemsize * dtype.itemsize
         return self.memory[:usable].view(dtype)
+
+
+def _is_host(device: str) -> bool:
+    """Whether tensors of that device lie in the host's memory, pretended or not."""
+    import torch
+
+    memory = torch.empty(16, dtype=torch.uint8, device=device)
+    return bool(memory.untyped_storage().device.type == "cpu")
 
 
 def _drawn(kind: str, n: int, dtype: Any, described: dict[str, Any], generator: Any) -> Any:
@@ -210,6 +222,15 @@ def _storages(call: encoded.Call) -> dict[int, dict[str, Any]]:
         known = found.get(described["storage"])
         if known is None or _size(described) > _size(known):
             found[described["storage"]] = described
+    return found
+
+
+def _n_bytes(call: encoded.Call) -> dict[int, int]:
+    """Of each storage, what holds every view of it."""
+    found: dict[int, int] = {}
+    for described in encoded.tensors(call).values():
+        number = described["storage"]
+        found[number] = max(found.get(number, 0), described["storage_bytes"])
     return found
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator, Sequence
 
 from . import encoded
 from .encoded import Call, Described
 
 STEP = 2
+_ALIKE = ("shape", "strides", "dtype")
+_MOST_PAIRS = 3
 
 
 def variants(calls: Sequence[Call], call: Call) -> Iterator[tuple[str, Call, bool]]:
@@ -93,15 +96,15 @@ def _lay(kind: str, described: Described) -> None:
 
 
 def _aliases(call: Call, paths: Sequence[encoded.Path]) -> Iterator[tuple[str, Call, bool]]:
-    """The first two inputs that could be one tensor, as one tensor."""
+    """Each two of the inputs that could be one tensor, as one tensor; an `out=` is one of them."""
     described = encoded.tensors(call)
-    for number, first in enumerate(paths):
-        for second in paths[number + 1 :]:
-            a, b = described[first], described[second]
-            if (a["shape"], a["strides"], a["dtype"]) != (b["shape"], b["strides"], b["dtype"]):
-                continue
-            made = copy.deepcopy(call)
-            encoded.tensors(made)[second]["storage"] = a["storage"]
-            names = f"{encoded.parameter(call, first)} and {encoded.parameter(call, second)}"
-            yield f"same memory for {names}", made, False
-            return
+    alike = [
+        (first, second)
+        for first, second in itertools.combinations(paths, 2)
+        if all(described[first][what] == described[second][what] for what in _ALIKE)
+    ]
+    for first, second in alike[:_MOST_PAIRS]:
+        made = copy.deepcopy(call)
+        encoded.tensors(made)[second]["storage"] = described[first]["storage"]
+        names = f"{encoded.parameter(call, first)} and {encoded.parameter(call, second)}"
+        yield f"same memory for {names}", made, False
