@@ -8,9 +8,12 @@ they are now. Nothing is written, and the run's journal stays as it is.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import os
+import re
 import zlib
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePath
 
 import attrs
 
@@ -21,18 +24,29 @@ from whet_agent.judging import fatal_differences
 from whet_agent.project import UserError
 from whet_agent.rests_on import Check, Status, hash_checks, reached
 from whet_agent.search.score import cost
-from whet_agent.search.words import failure_case, failure_word
+from whet_agent.search.words import failure_case, failure_gist, failure_word
+from whet_agent.settings.loading import Loaded
 from whet_agent.source.codebase import load_text
-from whet_agent.summary import Best
+from whet_agent.summary import Best, RunSummary
 from whet_agent.task import Task
 from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Evaluator, Progress, Shipped
 from whet_evaluator.files import load_manifest, shipped
 from whet_evaluator.statistics import ZONE, Measured, analyse
 from whet_evaluator.worker.launch_records import Counted
-from whet_evaluator.worker.records import Correct, Facts, Recorded, Timing, WorkerVerdict
+from whet_evaluator.worker.records import (
+    CollectError,
+    Correct,
+    Facts,
+    Recorded,
+    Timing,
+    WorkerVerdict,
+)
 
 OnProgress = Callable[[Progress], None]
+_SETTINGS = {"driver": "the driver", "cuda": "CUDA", "hip": "HIP"}
+"""All others are variables, which are unset where a version is missing."""
+_EXCEPTION = re.compile(r"\w*(Error|Exception|Exit|Interrupt)\b")
 
 
 @attrs.frozen(kw_only=True)
@@ -57,9 +71,15 @@ class Verification:
 
 
 async def verify(
-    app: App, run: str, *, repeat: bool = True, on_progress: OnProgress = lambda _: None
+    app: App,
+    run: str,
+    *,
+    root: Path | None = None,
+    repeat: bool = True,
+    on_progress: OnProgress = lambda _: None,
 ) -> Verification:
-    """Checks the run's evidence. `repeat` False looks at hashes alone and runs nothing.
+    """Checks the run's evidence. `root` is where the project is now, as `find_root` gives it (None:
+    where it was). `repeat` False looks at hashes alone and runs nothing.
 
     Raises `UserError` when the run offers nothing, or when the world stands in the way.
     """
@@ -68,14 +88,50 @@ async def verify(
     if best is None or search is None:
         raise UserError(f"Run {summary.run} offers nothing, so there is nothing to verify.")
     task = attrs.evolve(search.task, overlay={})
+    moved: tuple[Check, ...] = ()
+    if root is not None and root != Path(task.root):
+        task, moved = _moved(task, root, app.loaded)
     now = await asyncio.to_thread(_files_now, app, task)
-    checks = await asyncio.to_thread(_hash_checks, task, best, now)
+    checks = moved + await asyncio.to_thread(_hash_checks, task, best, now)
     if repeat:
         async with app.opened(task) as evaluator:
             assert evaluator.facts is not None
-            checks += _environment_checks(best.evidence, evaluator.facts)
+            then = search.candidates[best.candidate].confirmed_in
+            settings = then.facts.settings if then is not None else {}
+            checks += environment_checks(best.evidence, settings, evaluator.facts)
             checks += await _repeated(evaluator, task, best, on_progress)
     return Verification(run=summary.run, kernel=summary.kernel, checks=checks)
+
+
+# ---- the place -------------------------------------------------------------------------
+
+
+def find_root(summary: RunSummary, here: Iterable[Path]) -> Path:
+    """The run's project: where it was, else the first folder of `here` that holds the kernel's file.
+
+    Raises `UserError` where neither is there.
+    """
+    # Not `Path.is_dir`: of a folder that another person's home hides, it raises.
+    if os.path.isdir(summary.root):  # noqa: PTH112
+        return Path(summary.root)
+    if not PurePath(summary.path).is_absolute():
+        for folder in here:
+            if (folder / summary.path).is_file():
+                return folder
+    raise UserError(
+        f"Run {summary.run} was in {summary.root}, which is not there, and this folder's project "
+        f"has no {summary.path}: run `whet verify {summary.run}` from the project's new folder."
+    )
+
+
+def _moved(task: Task, root: Path, loaded: Loaded) -> tuple[Task, tuple[Check, ...]]:
+    """The task where the project is now. Its Python may have been the old folder's: the settings
+    found here say which it is, if they still name the target."""
+    said = f"The project was at {task.root}; verifying it here in {root}."
+    target = loaded.settings.targets.get(task.target.name, task.target)
+    here = dataclasses.replace(target, arch=task.target.arch)
+    check = Check(what="project", status="said", sentence=said)
+    return attrs.evolve(task, root=str(root), target=here), (check,)
 
 
 # ---- the files -------------------------------------------------------------------------
@@ -106,8 +162,14 @@ def _hash_checks(task: Task, best: Best, now: Shipped) -> tuple[Check, ...]:
 # ---- the world -------------------------------------------------------------------------
 
 
-def _environment_checks(evidence: Evidence, facts: Facts) -> tuple[Check, ...]:
-    """Other versions are no failure by themselves: the repetition decides."""
+def environment_checks(
+    evidence: Evidence, settings: Mapping[str, str], facts: Facts
+) -> tuple[Check, ...]:
+    """Other versions are no failure by themselves: the repetition decides. Pure.
+
+    `settings` are those of the run's own `Facts`: the evidence's are mixed with what the timing
+    noted, which names a driver in other words. Empty: the run is older than their record.
+    """
     then = evidence.environment
     device = facts.devices[0].name if facts.devices else None
     pairs = [
@@ -116,6 +178,7 @@ def _environment_checks(evidence: Evidence, facts: Facts) -> tuple[Check, ...]:
         ("triton", then.triton, facts.triton),
         ("the device", then.device if then.mode == "device" else None, device),
         ("isolation", then.isolation, facts.isolation),
+        *(_setting_pairs(settings, facts.settings) if settings else ()),
     ]
     return tuple(
         Check(
@@ -126,6 +189,17 @@ def _environment_checks(evidence: Evidence, facts: Facts) -> tuple[Check, ...]:
     )
 
 
+def _setting_pairs(
+    then: Mapping[str, str], now: Mapping[str, str]
+) -> list[tuple[str, str | None, str | None]]:
+    """Driver, runtime and compiler variables: name, value then, value now."""
+    pairs = []
+    for name in sorted(then.keys() | now.keys()):
+        missing = None if name in _SETTINGS else "unset"
+        pairs.append((_SETTINGS.get(name, name), then.get(name, missing), now.get(name, missing)))
+    return pairs
+
+
 # ---- the evaluation, once more ---------------------------------------------------------
 
 
@@ -134,7 +208,8 @@ async def _repeated(
 ) -> tuple[Check, ...]:
     recorded = await evaluator.record(task.unit, task.tests, on_progress, benchmark=task.benchmark)
     wanted = [t.nodeid for t in best.evidence.tests if t.outcome in ("passed", "xpassed")]
-    checks, nodes = _baseline_checks(task, wanted, recorded)
+    errors = await _collect_errors(evaluator, wanted, recorded)
+    checks, nodes = baseline_checks(task, wanted, recorded, errors)
     if not nodes:
         return checks
     candidate = Candidate(
@@ -147,16 +222,39 @@ async def _repeated(
     return (*checks, *verdict_checks(best.evidence, recorded, verdict))
 
 
-def _baseline_checks(
-    task: Task, wanted: list[str], recorded: Recorded
+async def _collect_errors(
+    evaluator: Evaluator, wanted: list[str], recorded: Recorded
+) -> tuple[CollectError, ...]:
+    """Why pytest no longer collects what a wanted test is in. It is asked for one file at a time:
+    of several it collects none if one is gone."""
+    outcomes = {test.nodeid: test.outcome for test in recorded.tests}
+    absent = [node for node in wanted if outcomes.get(node, "error") == "error"]
+    files = dict.fromkeys(
+        node.partition("::")[0] for node in absent if node not in recorded.too_slow
+    )
+    errors = [one for file in files for one in (await evaluator.collect((file,))).errors]
+    return tuple({one.path: one for one in errors}.values())
+
+
+def baseline_checks(
+    task: Task, wanted: list[str], recorded: Recorded, errors: tuple[CollectError, ...]
 ) -> tuple[tuple[Check, ...], tuple[str, ...]]:
-    """What of the tests is gone or red on the stored original, and the nodes that remain."""
+    """What of the tests is gone or red on the stored original, and the nodes that remain. Pure.
+
+    What cannot be collected is one check, however many tests are in it. With `fix` the original
+    may be what cannot be imported, so there the candidate is asked.
+    """
     found = {test.nodeid: test for test in recorded.tests}
     checks: list[Check] = []
     nodes: list[str] = []
     for node in wanted:
         test = found.get(node)
-        if node in recorded.too_slow:
+        error = next((one for one in errors if _is_below(node, one.path)), None)
+        if error is not None and task.goal == "fix":
+            nodes.append(node)
+        elif error is not None:
+            checks.append(_uncollected(error))
+        elif node in recorded.too_slow:
             checks.append(Check(what=node, status="not repeated",
                                 sentence=f"{node} is over the interpreter's time budget now."))  # fmt: skip
         elif test is None:
@@ -166,13 +264,24 @@ def _baseline_checks(
                 )
             )
         elif task.goal == "optimize" and test.outcome not in ("passed", "xpassed"):
-            checks.append(
-                Check(what=node, status="changed",
-                      sentence=f"The stored original does not pass {node} any more: {test.outcome}.")
-            )  # fmt: skip
+            why = f" ({test.gist[:300]})" if test.gist else ""
+            said = f"The stored original does not pass {node} any more: {test.outcome}{why}."
+            checks.append(Check(what=node, status="changed", sentence=said))
         else:
             nodes.append(node)
-    return tuple(checks), tuple(nodes)
+    return tuple(dict.fromkeys(checks)), tuple(nodes)
+
+
+def _uncollected(error: CollectError) -> Check:
+    gist = error.gist[:300]
+    done = "imported" if "::" not in error.path and _EXCEPTION.match(gist) else "collected"
+    said = f"{error.path or 'A test'} cannot be {done} any more: {gist}"
+    return Check(what=f"{error.path} (collected)", status="changed", sentence=said)
+
+
+def _is_below(node: str, path: str) -> bool:
+    """Whether `path` (a file, class or folder; empty or a dot: everything) holds the node."""
+    return path in ("", ".", node) or node.startswith((f"{path}::", f"{path}/"))
 
 
 def verdict_checks(
@@ -180,9 +289,9 @@ def verdict_checks(
 ) -> tuple[Check, ...]:
     """The fresh verdict beside the stored one. Pure."""
     if not isinstance(verdict, Correct):
-        stage, case = failure_case(verdict)
-        lines = [line.strip() for line in case.splitlines() if line.strip()]
-        why = f": {lines[-1][:300]}" if lines else ""
+        stage, _ = failure_case(verdict)
+        gist = failure_gist(verdict)
+        why = f": {gist[:300]}" if gist else ""
         said = f"The candidate does not pass again ({failure_word(verdict)} in {stage}{why})."
         return (Check(what="correctness", status="changed", sentence=said),)
     n_passed = sum(test.outcome in ("passed", "xpassed") for test in verdict.tests)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 
 import doubling
 import pytest
@@ -110,3 +111,49 @@ def test_edits_that_no_verdict_rests_on_are_said_and_end_nothing(project):
     assert "as the run offered it" in checks["k.py"]["sentence"]
     assert checks["other sources"]["status"] == "said"
     assert "other.py" in checks["other sources"]["sentence"]
+
+
+def test_a_test_file_that_no_longer_imports_is_one_check_with_its_error(project):
+    edit(project, "test_k.py", "import pytest", "import nosuch\nimport pytest")
+    status, checks = verify(project)
+    assert status == 1
+    changed = {what: one["sentence"] for what, one in checks.items() if one["status"] == "changed"}
+    assert changed.keys() == {"test_k.py", "test_k.py (collected)"}
+    assert changed["test_k.py (collected)"] == (
+        "test_k.py cannot be imported any more: ModuleNotFoundError: No module named 'nosuch'"
+    )
+
+
+@pytest.fixture
+def moved(project, tmp_path):
+    """The project in a new and untrusted folder, and where it was."""
+    old = project.root
+    project.root = tmp_path / "moved"
+    shutil.move(old, project.root)
+    yield old
+    shutil.move(project.root, old)
+    project.root = old
+
+
+def test_a_moved_project_is_verified_where_it_is_now(project, moved):
+    refused = project.whet("verify", project.run)
+    assert refused.status == 1
+    assert f"{project.root} is not trusted" in refused.err
+    status, checks = verify(project, "--trust")
+    assert status == 0
+    said = f"The project was at {moved}; verifying it here in {project.root}."
+    assert checks["project"]["sentence"] == said
+    assert "passes 2 tests again" in checks["correctness"]["sentence"]
+
+
+def test_a_project_that_is_neither_there_nor_here_is_one_sentence_with_the_cure(
+    project, moved, tmp_path
+):
+    (project.root / "k.py").rename(tmp_path / "k.py")
+    ran = project.whet("verify", project.run)
+    (tmp_path / "k.py").rename(project.root / "k.py")
+    assert ran.status == 1
+    assert ran.err == (
+        f"whet: Run {project.run} was in {moved}, which is not there, and this folder's project has "
+        f"no k.py: run `whet verify {project.run}` from the project's new folder.\n"
+    )

@@ -35,9 +35,17 @@ from whet_agent.testing.doubles import (
     timing,
     wrong_verdict,
 )
-from whet_agent.verify import verdict_checks
+from whet_agent.verify import baseline_checks, environment_checks, verdict_checks
 from whet_evaluator.evaluation import Shipped
-from whet_evaluator.worker.records import CompileReport, Correct, Timing
+from whet_evaluator.worker.records import (
+    Broken,
+    CollectError,
+    CompileReport,
+    Correct,
+    Crashed,
+    Failed,
+    Timing,
+)
 
 FILES = {
     "kernel.py": "0" * 64, "tests/test_kernel.py": "1" * 64, "tests/conftest.py": "2" * 64,
@@ -199,6 +207,73 @@ def test_a_candidate_that_fails_again_no_longer_holds():
     (check,) = verdict_checks(evidence(timed(1.5)), baseline(), wrong_verdict("assert 1 == 2"))
     assert check.status == "changed"
     assert "wrong result" in check.sentence
+
+
+RED = red("t.py::a", "E   AssertionError: not close\nE   1 / 2\ntensors: x: float32[300]")
+TRITON = """\
+k.py:3: x = tl.arange(0, 3)
+ValueError: arange's range must be a power of 2
+CompilationError: at 2:4:
+    x = tl.arange(0, 3)
+        ^
+arange's range must be a power of 2"""
+
+
+@pytest.mark.parametrize(
+    ("verdict", "why"),
+    [
+        (Failed(cases=(RED,), passed=0), "tests: t.py::a: AssertionError: not close"),
+        (Failed(cases=(RED,) * 10, passed=0), "tests: t.py::a: AssertionError: not close"),
+        (Broken(trace=TRITON), "load: ValueError: arange's range must be a power of 2"),
+        (
+            Broken(trace=TRITON[TRITON.index("Comp") :]),
+            "load: CompilationError: at 2:4: arange's range must be a power of 2",
+        ),
+        (Broken(trace=""), "load"),
+        (
+            Crashed(stage="tests", how="SIGSEGV", output="one\ntwo"),
+            "tests: the process died: SIGSEGV",
+        ),
+    ],
+)
+def test_a_failure_is_said_by_the_line_that_tells_the_error(verdict, why):
+    (check,) = verdict_checks(evidence(timed(1.5)), baseline(), verdict)
+    assert check.sentence.endswith(f" in {why}).")
+
+
+NODES = ["tests/t.py::a[0]", "tests/t.py::a[1]", "tests/u.py::b", "tests/v.py::C::c"]
+COLLECT_ERRORS = (
+    CollectError(path="tests/t.py", message="t.py:1: in <module>\nE   KeyError: 'x'"),
+    CollectError(path="tests/v.py::C", message="In C::c: function uses no argument 'm'"),
+)
+
+
+def test_what_cannot_be_collected_is_said_once_with_its_error():
+    recorded = baseline(tests=(red("tests/u.py::b", "E   assert 1 == 2"),))
+    checks, nodes = baseline_checks(world.task(), NODES, recorded, COLLECT_ERRORS)
+    assert nodes == ()
+    assert [check.sentence for check in checks] == [
+        "tests/t.py cannot be imported any more: KeyError: 'x'",
+        "The stored original does not pass tests/u.py::b any more: failed (assert 1 == 2).",
+        "tests/v.py::C cannot be collected any more: In C::c: function uses no argument 'm'",
+    ]
+    _, nodes = baseline_checks(world.task(goal="fix"), NODES, recorded, COLLECT_ERRORS)
+    assert list(nodes) == NODES, "the original of a repair may be what cannot be imported"
+
+
+def test_another_driver_or_compiler_variable_is_named():
+    found = evidence(timed(1.5))
+    now = {"TRITON_DEFAULT_FP_FUSION": "0", "driver": "8", "cuda": "13"}
+    facts = dataclasses.replace(device_facts(), settings=now)
+    then = {"TRITON_DEFAULT_FP_FUSION": "unset", "driver": "7", "cuda": "13", "TRITON_X": "1"}
+    assert [check.sentence for check in environment_checks(found, then, facts)] == [
+        "TRITON_DEFAULT_FP_FUSION was unset and is 0.",
+        "TRITON_X was 1 and is unset.",
+        "the driver was 7 and is 8.",
+    ]
+    assert {check.status for check in environment_checks(found, then, facts)} == {"said"}
+    assert environment_checks(found, now, facts) == ()
+    assert environment_checks(found, {}, facts) == (), "a run from before settings were kept"
 
 
 @pytest.mark.parametrize(

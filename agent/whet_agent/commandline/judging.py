@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,11 +23,15 @@ from whet_evaluator.evaluation import Progress
 _COLOURS = {"holds": "green", "changed": "red", "not repeated": "yellow", "said": "yellow"}
 
 
-async def verify(app: App, run: str, *, repeat: bool, as_json: bool, console: Console) -> int:
+async def verify(
+    app: App, run: str, root: Path, *, repeat: bool, as_json: bool, console: Console
+) -> int:
     """0 when the evidence holds, 1 when it does not."""
     try:
         with _progress(console, quiet=as_json) as on_progress:
-            found = await repeat_evidence(app, run, repeat=repeat, on_progress=on_progress)
+            found = await repeat_evidence(
+                app, run, root=root, repeat=repeat, on_progress=on_progress
+            )
     finally:
         await app.close()
     if as_json:

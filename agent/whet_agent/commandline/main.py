@@ -22,6 +22,7 @@ from whet_agent.project import Selector, UserError, project_root
 from whet_agent.revisions import UsageError, load_version
 from whet_agent.source.codebase import load_text
 from whet_agent.task import Goal
+from whet_agent.verify import find_root
 from whet_agent.version import __version__
 
 cli = typer.Typer(
@@ -198,10 +199,15 @@ def verify(
     trust: Trust = False,
     json_: Json = False,
 ) -> None:
-    """Repeat a run's evidence: does it still hold for the files as they are now?"""
-    root = Path(_load(Path.cwd() / "_").history.summary(run).root)
+    """Repeat a run's evidence: does it still hold for the files as they are now?
+
+    A project that was moved is verified from its new folder.
+    """
+    here = Path.cwd()
+    summary = _load(here / "_").history.summary(run)
+    root = find_root(summary, (project_root(here / "_", cwd=here), here))
     app = _load_to_run(root / "_", trust=trust)
-    _await(judging.verify(app, run, repeat=not hashes, as_json=json_, console=_console()))
+    _await(judging.verify(app, run, root, repeat=not hashes, as_json=json_, console=_console()))
 
 
 @cli.command()

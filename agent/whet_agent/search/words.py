@@ -5,6 +5,7 @@ no clock nothing here says that a candidate is quicker. Pure.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import assert_never
 
@@ -26,6 +27,7 @@ from whet_evaluator.worker.records import (
 )
 
 MAX_DETAIL_CHARS = 4000
+_FRAME = re.compile(r"\S+\.py:\d+: ")
 _NAMED = 5
 """Files that are named one by one."""
 
@@ -149,6 +151,26 @@ def failure_case(verdict: WorkerVerdict) -> tuple[str, str]:  # noqa: PLR0911 - 
             return "time", ""
         case _:
             assert_never(verdict)
+
+
+def failure_gist(verdict: WorkerVerdict) -> str:
+    """The one line of a failure that tells the error, with the red test's name where it is one."""
+    match verdict:
+        case Failed(cases=(first, *_)):
+            return f"{first.nodeid}: {first.gist}"
+        case Broken(trace=trace):
+            return _raised_line(trace)
+        case _:
+            return _first_line(failure_case(verdict)[1])
+
+
+def _raised_line(trace: str) -> str:
+    """A trace begins with the unit's frames; Triton says the place first and the reason last."""
+    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    said = [line for line in lines if not _FRAME.match(line)] or lines
+    if not said:
+        return ""
+    return f"{said[0]} {said[-1]}" if said[0].endswith(":") and len(said) > 1 else said[0]
 
 
 def failed_line(search: Search, tried: Tried) -> str:

@@ -44,23 +44,25 @@ class TestOutcome:
 
     @property
     def gist(self) -> str:
-        """The line of `detail` that says what went wrong; empty where there is no detail.
-
-        pytest marks the error's lines with `E`; of those that belong together the first
-        names it, and the last such error is the one that ended the test.
-        """
+        """The line of `detail` that says what went wrong; empty where there is no detail."""
         if self.uncovered:
             return f"Triton's interpreter cannot do this: {self.uncovered}"
-        lines = [line.strip() for line in self.detail.splitlines() if line.strip()]
-        marked = [n for n, line in enumerate(lines) if line == "E" or line.startswith("E ")]
-        if not marked:
-            plain = [line for line in lines if not line.startswith("tensors: ")]
-            return plain[-1] if plain else ""
-        first = marked[-1]
-        while first - 1 in marked:
-            first -= 1
-        block = [lines[n].removeprefix("E ").strip() for n in range(first, marked[-1] + 1)]
-        return _syntax_error(block) or block[0]
+        return _telling_line(self.detail)
+
+
+def _telling_line(text: str) -> str:
+    """pytest marks the error's lines with `E`; of those that belong together the first
+    names it, and the last such error is the one that ended the test."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    marked = [n for n, line in enumerate(lines) if line == "E" or line.startswith("E ")]
+    if not marked:
+        plain = [line for line in lines if not line.startswith("tensors: ")]
+        return plain[-1] if plain else ""
+    first = marked[-1]
+    while first - 1 in marked:
+        first -= 1
+    block = [lines[n].removeprefix("E ").strip() for n in range(first, marked[-1] + 1)]
+    return _syntax_error(block) or block[0]
 
 
 def _syntax_error(block: list[str]) -> str:
@@ -275,8 +277,15 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class CollectError:
+    """`path` is pytest's name for what it could not collect: a file, a class in it, a folder."""
+
     path: str
     message: str
+
+    @property
+    def gist(self) -> str:
+        """The line of `message` that says what went wrong."""
+        return _telling_line(self.message)
 
 
 @dataclass(frozen=True, kw_only=True)
