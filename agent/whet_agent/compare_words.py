@@ -12,7 +12,7 @@ from whet_agent.compare import Comparison, CompiledOnly, Judged, NotJudged, OnTa
 from whet_agent.evidence import Evidence
 from whet_agent.evidence_words import checked, evidence_json, interval, page
 from whet_agent.report import unified_diff
-from whet_agent.search.words import DOUBT, failure_case, failure_word
+from whet_agent.search.words import DOUBT, failure_case, failure_gist, failure_word
 from whet_evaluator.statistics import Measured
 from whet_evaluator.worker.codec import to_json
 from whet_evaluator.worker.records import CompileReport, Correct, Untimed
@@ -110,11 +110,9 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 def _judged_words(one: Judged, against: str) -> str:
     evidence = one.evidence
     if evidence is None:
-        stage, case = failure_case(one.verdict)
-        lines = [line.strip() for line in case.splitlines() if line.strip()]
-        why = f": {lines[0][:200]}" if lines else ""
-        more = f" ({lines[-1][:200]})" if len(lines) > 1 else ""
-        return f"{failure_word(one.verdict)} in stage {stage}{why}{more}."
+        stage, _ = failure_case(one.verdict)
+        why = failure_gist(one.verdict)[:400]
+        return f"{failure_word(one.verdict)} in stage {stage}{': ' if why else ''}{why}."
     mended = f" It passes {_tests(len(one.mended))} that {against} fails." if one.mended else ""
     red = f" {_tests(len(one.still_red))} fail in both versions." if one.still_red else ""
     return f"{_cost_words(evidence, against)} {checked(evidence)}.{mended}{red}"

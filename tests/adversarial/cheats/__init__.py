@@ -17,6 +17,7 @@ from . import (
     state,
     substitution,
     targets,
+    unseen,
     within,
 )
 
@@ -34,4 +35,5 @@ CHEATS: tuple[Cheat, ...] = (
     *process.CHEATS,
     *clock.CHEATS,
     *within.CHEATS,
+    *unseen.CHEATS,
 )

@@ -13,6 +13,23 @@ _TUNED = (
 
 CONTROLS = (
     Control(
+        name="bits moved as whole numbers, by triton.reinterpret",
+        unit="transpose",
+        text=edited(
+            "transpose",
+            (
+                "    transpose_kernel[grid](x, out, n_rows, n_cols, BLOCK=16)\n",
+                (
+                    "    if x.element_size() == 4:\n"
+                    "        x, made = (triton.reinterpret(t, tl.int32) for t in (x, out))\n"
+                    "        transpose_kernel[grid](x, made, n_rows, n_cols, BLOCK=16)\n"
+                    "    else:\n"
+                    "        transpose_kernel[grid](x, out, n_rows, n_cols, BLOCK=16)\n"
+                ),
+            ),
+        ),
+    ),
+    Control(
         name="an object keeps the grid it has worked out",
         unit="average",
         text=edited(

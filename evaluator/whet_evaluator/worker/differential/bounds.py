@@ -5,8 +5,8 @@ process dies some cases later, in whatever runs then. Here each access is held a
 memory of the tensors that the launch was given. What lies outside reads as the mask's
 other value, is not written, and is noted. Red zones around a tensor are outside, too.
 
-A kernel that makes pointers from integers may reach tensors that it was not given: from
-then on its launch is not held to anything.
+A kernel that makes pointers from integers may reach tensors that it was not given: from then on
+its launch is held to the zones around those that it was given, and to nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Bounds:
         for name, at in _MASKS.items():
             self._confine(builder, name, at, interpreter.TensorHandle)
         before(builder, "create_atomic_cas", self._compare_and_swap)
-        before(builder, "create_int_to_ptr", self._give_up)
+        before(builder, "create_int_to_ptr", self._loosen)
 
     def begin(self, *own: dict[int, tuple[int, int]]) -> None:
         """`own` says, by an allocation's address, which part of it is not red zone; it may grow
@@ -90,9 +90,15 @@ class Bounds:
         ranges = sorted(known.get(start, (start, end)) for start, end in allocations)
         self._starts = np.array([start for start, _ in ranges], np.uint64)
         self._ends = np.array([end for _, end in ranges], np.uint64)
+        self._whole = np.array(sorted(allocations), np.uint64).reshape(-1, 2)
+        self._loose = False
 
     def _give_up(self, *_: Any, **__: Any) -> None:
         self._starts = None
+
+    def _loosen(self, *_: Any, **__: Any) -> None:
+        """A pointer made of a number may lead anywhere but into the zones around the arguments."""
+        self._loose = True
 
     def _within(self, pointers: Any) -> Any:
         import numpy as np
@@ -100,10 +106,15 @@ class Bounds:
         size = np.uint64(max(1, int(pointers.get_element_ty().primitive_bitwidth) // 8))
         addresses = np.asarray(pointers.data)
         if not self._starts.size:
-            return np.zeros(addresses.shape, bool)
+            return np.full(addresses.shape, self._loose)
         nearest = np.searchsorted(self._starts, addresses, side="right") - 1
         ends = self._ends[np.maximum(nearest, 0)]
-        return (nearest >= 0) & (addresses < ends) & (ends - addresses >= size)
+        own = (nearest >= 0) & (addresses < ends) & (ends - addresses >= size)
+        if not self._loose:
+            return own
+        around = np.searchsorted(self._whole[:, 0], addresses, side="right") - 1
+        known = (around >= 0) & (addresses < self._whole[np.maximum(around, 0), 1])
+        return own | ~known
 
     def _compare_and_swap(self, pointers: Any, *_: Any, **__: Any) -> None:
         if self._starts is not None and not self._within(pointers).all():
