@@ -7,6 +7,7 @@ Nothing is written anywhere.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import zlib
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from whet_evaluator.errors import EvaluatorError
 from whet_evaluator.evaluation import Candidate, Progress
 from whet_evaluator.worker.launch_records import Launch
 from whet_evaluator.worker.records import CompileReport, Correct, Recorded, WorkerVerdict
+from whet_evaluator.worker.records import Differences as DifferencesKind
 from whet_evaluator.worker.unit_ref import UnitRef
 
 OnProgress = Callable[[Progress], None]
@@ -63,6 +65,8 @@ class Judged:
     mended: tuple[str, ...] = ()
     """Tests that the original fails and the new version passes."""
     still_red: tuple[str, ...] = ()
+    without_reference: bool = False
+    """The original passes none of the tests."""
 
 
 @attrs.frozen(kw_only=True)
@@ -172,7 +176,7 @@ class _Subject:
         mended, still_red = await self._mended(evaluator, task, recorded)
         require_baseline(search, self._against, mended)
         green = green_nodes(recorded)
-        if mended and green:  # in the calls of tests that it passes the original is a reference
+        if mended and green:  # only in calls of tests that it passes is the original a reference
             recorded = await evaluator.record(
                 task.unit, green, self._on_progress, benchmark=task.benchmark
             )
@@ -185,14 +189,16 @@ class _Subject:
                 seed=zlib.crc32(self._text.encode("utf-8", "replace")),
                 timed=fits and bool(green), references=task.references,
                 benchmark=task.benchmark,
-                differences=fatal_differences(task) if green else "listed",
+                differences=_fatal(task, mended, green),
             ),
             self._on_progress,
         )  # fmt: skip
-        evidence = self._evidence(task, here, recorded, verdict)
+        # Of other calls than the original's, what is counted and estimated is no comparison.
+        shown = dataclasses.replace(recorded, launches=(), compiled=()) if mended else recorded
+        evidence = self._evidence(task, here, shown, verdict)
         judged = Judged(
             target=task.target.name, hardware=words.hardware(search), verdict=verdict,
-            evidence=evidence, mended=mended, still_red=still_red,
+            evidence=evidence, mended=mended, still_red=still_red, without_reference=not green,
         )  # fmt: skip
         launches = verdict.launches if isinstance(verdict, Correct) else recorded.launches
         return launches, judged
@@ -249,8 +255,11 @@ class _Subject:
             text=self._text,
         )  # fmt: skip
         ran = await evaluator.run_tests(tuple(sorted(red)), unit, self._on_progress)
-        passed = {one.nodeid for one in ran.tests if one.outcome in ("passed", "xpassed")}
-        return tuple(sorted(red & passed)), tuple(sorted(red - passed))
+        green = {one.nodeid for one in ran.tests if one.outcome in ("passed", "xpassed")}
+        of = {node: [one.nodeid for one in ran.tests if _is_of(one.nodeid, node)] for node in red}
+        mended = {node for node, made in of.items() if made and green.issuperset(made)}
+        names = {name for node in mended for name in of[node]}
+        return tuple(sorted(names)), tuple(sorted(red - mended))
 
     def _evidence(
         self, task: Task, here: Surroundings, recorded: Recorded, verdict: WorkerVerdict
@@ -262,6 +271,11 @@ class _Subject:
             surroundings=here, recorded=recorded, verdict=verdict,
             stage_s=self._seconds, at=time.time(),
         )  # fmt: skip
+
+
+def _is_of(nodeid: str, node: str) -> bool:
+    """Whether it is that node, or below what a file that did not import left without parameters."""
+    return nodeid == node or nodeid.startswith((f"{node}[", f"{node}::"))
 
 
 # ---- before anything runs --------------------------------------------------------------
@@ -301,6 +315,13 @@ def _require_same_below(task: Task, original: Version) -> None:
             f"{', '.join(changed[:5])}. A comparison exchanges one file alone, so it says nothing of "
             "that change; run the tests, or compare a kernel of the changed file."
         )
+
+
+def _fatal(task: Task, mended: tuple[str, ...], green: tuple[str, ...]) -> DifferencesKind:
+    """An original that fails tests is wrong, but not in the calls of those that it passes."""
+    if not mended:
+        return fatal_differences(task)
+    return "recorded" if green else "listed"
 
 
 def _can_replay(task: Task, found: Differences) -> bool:

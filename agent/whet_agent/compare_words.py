@@ -19,7 +19,7 @@ from whet_evaluator.worker.records import CompileReport, Correct, Untimed
 
 Word = Literal[
     "wrong", "slower", "faster", "same speed", "undecided", "noisy", "correct, untimed",
-    "does not compile", "compiled only", "not judged",
+    "tests alone", "does not compile", "compiled only", "not judged",
 ]  # fmt: skip
 _LOSSES: frozenset[Word] = frozenset({"wrong", "slower", "does not compile"})
 
@@ -39,6 +39,8 @@ def word_for(one: OnTarget) -> Word:
             return "does not compile" if errors else "compiled only"
         case Judged(evidence=None):
             return "wrong"
+        case Judged(without_reference=True):
+            return "tests alone"
         case Judged(evidence=Evidence(measured=None)):
             return "correct, untimed"
         case Judged(evidence=Evidence(measured=Measured() as measured)):
@@ -115,7 +117,13 @@ def _judged_words(one: Judged, against: str) -> str:
         return f"{failure_word(one.verdict)} in stage {stage}{': ' if why else ''}{why}."
     mended = f" It passes {_tests(len(one.mended))} that {against} fails." if one.mended else ""
     red = f" {_tests(len(one.still_red))} fail in both versions." if one.still_red else ""
-    return f"{_cost_words(evidence, against)} {checked(evidence)}.{mended}{red}"
+    said = f"{_cost_words(evidence, against)} {checked(evidence)}."
+    if one.without_reference:
+        said = (
+            f"Correct by {_tests(evidence.n_passed)} alone: {against} passes none of them, so there is "
+            f"nothing to compare with or to time against. {checked(evidence)}."
+        )
+    return f"{said}{mended}{red}"
 
 
 def _cost_words(evidence: Evidence, against: str) -> str:

@@ -117,16 +117,57 @@ def test_a_wrong_edit_is_status_1_with_the_case(project):
     assert "```diff" in ran.out
 
 
-def test_an_edit_that_mends_a_red_test(project, tmp_path):
-    """The original's outputs are no reference then, so only the tests decide."""
-    broken = tmp_path / "before.py"
-    broken.write_text(doubling.KERNEL.replace("blocks(x.numel(), 64)", "1"))
+@pytest.fixture
+def broken(project, tmp_path) -> Path:
+    """Right for one block alone, so that it passes one of the two tests."""
+    before = tmp_path / "before.py"
+    before.write_text(doubling.KERNEL.replace("blocks(x.numel(), 64)", "1"))
+    kept = dict(project.environment)
+    project.environment |= {
+        "WHET_LIMITS_DIFFERENTIAL_S": "8",
+        "WHET_LIMITS_DIFFERENTIAL_CASES": "6",
+    }
+    yield before
+    project.environment.update(kept)
+
+
+def test_an_edit_that_mends_a_red_test(project, broken):
+    """Where the original fails its outputs are no reference: those differences are listed."""
     ran = project.whet("compare", KERNEL, "--against", broken, "--json")
     assert ran.status == 0, ran
     (here,) = json.loads(ran.out)["targets"]
     assert here["mended"] == ["test_k.py::test_double[100]"]
     assert here["still_red"] == []
-    assert here["evidence"]["timing"]["timed"] is False
+    assert here["verdict"] == "correct, untimed"
+    assert here["evidence"]["timing"]["reason"] == "no GPU on this host, so nothing was timed"
+    assert "bytes" not in ran.out.partition("targets")[0], "each made other calls"
+
+
+def test_an_edit_that_mends_one_call_may_spoil_no_other(project, broken):
+    """What the tests call and the original does right must stay so, and all memory its own."""
+    again = "again = tl.load(x_ptr + at, mask=at < n"
+    write(project, doubling.KERNEL.replace(again, again + " + 28"))
+    ran = project.whet("compare", KERNEL, "--against", broken)
+    assert ran.status == 1, ran.out
+    assert "outside every tensor" in ran.out
+
+
+def test_an_edit_whose_original_passes_nothing_stands_on_tests_alone(project, tmp_path):
+    before = tmp_path / "before.py"
+    before.write_text(doubling.KERNEL.replace("return 1\n", "return 1\n\n\nraise RuntimeError\n"))
+    ran = project.whet("compare", KERNEL, "--against", before)
+    assert ran.status == 0, ran
+    assert "**tests alone** on local: Correct by 2 tests alone" in ran.out
+    assert "passes none of them" in ran.out
+
+
+def test_what_changed_in_a_file_below_is_not_called_the_same(project):
+    """One file's text is exchanged, so what it imports is the same in both versions."""
+    helpers = project.root / "helpers.py"
+    helpers.write_text(helpers.read_text().replace("size - 1", "size"))
+    ran = project.whet("compare", KERNEL, "--against", "HEAD")
+    assert ran.status == 1, ran
+    assert "what it imports is not: helpers.py" in " ".join(ran.err.split())
 
 
 def test_nothing_to_compare_runs_nothing(project):

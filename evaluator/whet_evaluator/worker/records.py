@@ -22,9 +22,11 @@ Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", 
 Oracle = Literal["reference", "torch", "float64", "original"]
 CaseGroup = Literal["recorded", "shape", "layout", "values", "alias", "arguments"]
 CaseStatus = Literal["equal", "differs", "behaviour change", "not run"]
-Differences = Literal["contract", "strict", "listed"]
-"""Which differences from the original are fatal: those in hard cases, all of them, or none (`fix`: the
-original is wrong, so they are only listed, and a reference decides where the user names one)."""
+Differences = Literal["contract", "strict", "recorded", "listed"]
+"""Which differences from the original are fatal: those in hard cases; all of them; those in calls as the
+tests made them (the original passes these tests and fails others); or none (`fix`: the original is
+wrong, so they are only listed). A reference decides where the user names one, and what only the
+candidate does to memory that is not its own is fatal always."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -264,9 +264,15 @@ class Suite:
     # ---- the verdict ------------------------------------------------------------------
 
     def _is_fatal(self, case: Case, *, hard: bool) -> bool:
-        listed = self._request.differences
-        decides = listed == "contract" or self._is_trusted(case)
-        return listed == "strict" or (hard and decides)
+        match self._request.differences:
+            case "strict":
+                return True
+            case "contract":
+                return hard
+            case "recorded":
+                return hard and (case["group"] == "recorded" or self._is_trusted(case))
+            case "listed":
+                return hard and self._is_trusted(case)
 
     def _is_trusted(self, case: Case) -> bool:
         """Whether the user named what the launcher should equal."""
@@ -277,15 +283,19 @@ class Suite:
         return any(row.get("cheated") for _, row in rows) or bool(self._fatal_rows(rows))
 
     def _fatal_rows(self, rows: list[tuple[Case, Row]]) -> list[tuple[Case, Row]]:
-        if self._request.differences == "listed":  # the original is wrong, a reference is not
-            return [
-                (case, {**row, "sentence": row["by_reference"], "oracle": "reference", "hard": True})
-                for case, row in rows if row["by_reference"]
-            ] + [  # neither are races and accesses outside of every tensor, which it has not
-                (case, {**row, "sentence": row["watched"], "hard": True})
-                for case, row in rows if row["watched"] and not row["by_reference"]
-            ]  # fmt: skip
+        if self._request.differences in ("listed", "recorded"):
+            return [(case, told) for case, row in rows if (told := self._told(case, row))]
         return [(c, r) for c, r in rows if r["sentence"] and self._is_fatal(c, hard=r["hard"])]
+
+    def _told(self, case: Case, row: Row) -> Row | None:
+        """What ends a candidate whose original is wrong: how it differs from a reference, what only
+        it does to memory, and, where calls as recorded count, how it differs there."""
+        if row["by_reference"]:
+            return {**row, "sentence": row["by_reference"], "oracle": "reference", "hard": True}
+        if row["watched"]:
+            return {**row, "sentence": row["watched"], "hard": True}
+        is_recorded = self._request.differences == "recorded" and case["group"] == "recorded"
+        return row if is_recorded and row["sentence"] and row["hard"] else None
 
     async def conclude(self, rows: list[tuple[Case, Row]]) -> Verdict:
         """What the rows of `run` mean; a failing case is made smaller first."""
