@@ -284,8 +284,11 @@ def _is_of(nodeid: str, node: str) -> bool:
 def _task(app: App, order: Order, target: str | None) -> Task:
     """The original as a task. No model has a part in it."""
     try:
-        orders.find_kernel(order.original.text, order.path, order.kernel)
         orders.require_target(app.loaded, target)
+    except UserError as error:
+        raise UsageError(str(error)) from None
+    try:
+        orders.find_kernel(order.original.text, order.path, order.kernel)
     except UserError as error:
         raise UsageError(f"{order.original.name}: {error}") from None
     task = app.task(
