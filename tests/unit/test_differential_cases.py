@@ -298,7 +298,7 @@ def test_layouts_are_hard_only_where_recorded() -> None:
     dense, turned = call(tensor((8, 12))), call(tensor((8, 12), strides=(1, 8)))
     hard = {change: h for change, _, h in layouts.variants([dense], dense)}
     assert set(hard) == {"argument 1 " + k for k in
-                         ("padded", "sliced", "transposed", "offset", "expanded")}  # fmt: skip
+                         ("padded", "sliced", "transposed", "offset", "expanded", "broadcast")}  # fmt: skip
     assert not any(hard.values())
     hard = {change: h for change, _, h in layouts.variants([dense, turned], dense)}
     assert [change for change, h in hard.items() if h] == ["argument 1 transposed"]

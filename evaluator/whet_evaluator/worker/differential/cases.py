@@ -282,8 +282,9 @@ def _scalars(call: Call, setting: _Setting) -> Iterable[_Draft]:
 def _forms(base: Family, setting: _Setting) -> Iterable[_Draft]:
     """What the tests never passed: another type of floats, other ranks, a factor of zero."""
     call = base.calls[0]
-    for change, made in forms.other_type(call):
-        yield _Draft(TELLING_TYPE, setting.family, "values", change, made, hard=False)
+    for order, (change, made) in enumerate(forms.other_type(call)):
+        rank = TELLING_TYPE + 0.1 * order
+        yield _Draft(rank, setting.family, "values", change, made, hard=False)
     for order, (change, made) in enumerate(forms.variants(base)):
         rank = TELLING_FORM + 0.01 * order
         yield _Draft(rank, setting.family, "arguments", change, made, hard=False)

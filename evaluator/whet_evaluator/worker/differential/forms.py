@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from . import encoded
 from .dimensions import Family
 from .encoded import Call, Described, Path
-from .scalars import ARGUMENT, OTHER_FLOAT
+from .scalars import ARGUMENT, OTHER_FLOAT, RARER_FLOAT
 
 _LEAST = 4
 FLOWS = {
@@ -37,14 +37,15 @@ def variants(base: Family) -> Iterator[tuple[str, Call]]:
 
 
 def other_type(call: Call) -> Iterator[tuple[str, Call]]:
-    """Once more in another type of floats, which the tests never passed."""
-    made = copy.deepcopy(call)
-    floats = [t for t in encoded.tensors(made).values() if t["dtype"] in OTHER_FLOAT]
-    for described in floats:
-        described["dtype"] = OTHER_FLOAT[described["dtype"]]
-    if floats:
-        encoded.settle_storages(made)
-        yield f"floats as {floats[0]['dtype']}", made
+    """Once more in each of two other types of floats, which the tests never passed."""
+    for others in (OTHER_FLOAT, RARER_FLOAT):
+        made = copy.deepcopy(call)
+        floats = [t for t in encoded.tensors(made).values() if t["dtype"] in others]
+        for described in floats:
+            described["dtype"] = others[described["dtype"]]
+        if floats:
+            encoded.settle_storages(made)
+            yield f"floats as {floats[0]['dtype']}", made
 
 
 def zeros(call: Call) -> Iterator[tuple[str, Call]]:

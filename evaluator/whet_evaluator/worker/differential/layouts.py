@@ -26,7 +26,7 @@ def variants(calls: Sequence[Call], call: Call) -> Iterator[tuple[str, Call, boo
         for path in paths
     }
     choices = [paths, *([path] for path in paths if 2 <= len(paths) <= 3)]
-    for kind in ("padded", "sliced", "transposed", "offset", "expanded"):
+    for kind in ("padded", "sliced", "transposed", "offset", "expanded", "broadcast"):
         for chosen in choices:
             changed = [path for path in chosen if _fits(kind, encoded.tensors(call)[path])]
             if not changed or (changed != chosen and chosen is not paths):
@@ -67,7 +67,7 @@ def _movable(call: Call, described: Described) -> bool:
 
 def _fits(kind: str, described: Described) -> bool:
     n_real: int = sum(n > 1 for n in described["shape"])
-    if kind == "expanded":
+    if kind in {"expanded", "broadcast"}:
         return n_real >= 2 and encoded.is_floating(described["dtype"])
     return n_real >= (1 if kind in {"sliced", "offset"} else 2)
 
@@ -89,8 +89,8 @@ def _lay(kind: str, described: Described) -> None:
         described["strides"] = dense
     elif kind == "offset":
         described["offset"] = 1
-    elif kind == "expanded":
-        d = real[0]
+    elif kind in {"expanded", "broadcast"}:  # along the first dimension, or the last
+        d = real[0] if kind == "expanded" else real[-1]
         described["strides"] = encoded.contiguous([1 if i == d else n for i, n in enumerate(shape)])
         described["strides"][d] = 0
 

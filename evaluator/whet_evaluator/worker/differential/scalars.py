@@ -26,6 +26,7 @@ TINY, PLAIN, ABOVE = 0.01, 0.25, 2.0
 is above what may be a fraction."""
 MAX_WORDS = 4
 OTHER_FLOAT = {"float32": "float16", "float16": "float32", "bfloat16": "float32"}
+RARER_FLOAT = {"float32": "float64", "float16": "bfloat16", "bfloat16": "float16"}
 OTHER_TYPE = {
     **OTHER_FLOAT, "float64": "float32", "int32": "int64", "int64": "int32",
     "fp32": "fp16", "fp16": "fp32", "bf16": "fp32", "fp64": "fp32",
