@@ -17,6 +17,7 @@ from typing import Any
 from . import (
     bfloat16,
     combining,
+    comparisons,
     hardware,
     interned,
     libdevice,
@@ -211,6 +212,7 @@ def _patch_interpreter(triton: Any, arch: str) -> None:
     _patch_dot(interpreter, arch)
     tf32.install(interpreter.interpreter_builder, arch)
     bfloat16.install(interpreter.InterpreterBuilder)
+    comparisons.install(interpreter)
 
 
 def _let_tensors_be_numbers(interpreter: Any) -> None:
