@@ -18,6 +18,7 @@ from . import (
     bfloat16,
     combining,
     comparisons,
+    constant_arguments,
     hardware,
     interned,
     libdevice,
@@ -206,6 +207,7 @@ def _patch_interpreter(triton: Any, arch: str) -> None:
     JITFunction.run = _not_interpreted
     _without_overflow_checks(interpreter.interpreter_builder)
     _convert_floats(interpreter)
+    constant_arguments.install(interpreter)
     libdevice.install()
     scans.install(interpreter)
     combining.install(interpreter)
