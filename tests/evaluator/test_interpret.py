@@ -68,6 +68,49 @@ def test_product():
 """
 
 
+def test_a_scalar_comparison_joins_the_mask_of_a_block(tmp_path: Path) -> None:
+    """Compiled, it is one bit wide wherever the scalar comes from and whatever it is."""
+    (tmp_path / "masks.py").write_text(MASKS)
+    job = make_job(tmp_path, tmp_path, tmp_path / "out", "masks.py", arch="sm_90")
+    found = run_stage("tests:run", {**job, "nodes": ["masks.py"]})["outcomes"]
+    assert len(found) == 12
+    assert {one["outcome"] for one in found} == {"passed"}, [one["detail"] for one in found]
+
+
+MASKS = """
+import pytest, torch, triton, triton.language as tl
+
+@triton.jit
+def of_program(x_ptr, out_ptr, n, m, N: tl.constexpr):
+    c, row = tl.arange(0, N), tl.program_id(0)
+    tl.store(out_ptr + row * N + c, 1, mask=(c < n) & (row < m))
+
+@triton.jit
+def of_argument(x_ptr, out_ptr, n, m, N: tl.constexpr):
+    c, row = tl.arange(0, N), tl.program_id(0)
+    tl.store(out_ptr + row * N + c, 1, mask=(m > 1) & (row < 2) & (c < n))
+
+@triton.jit
+def of_loaded(x_ptr, out_ptr, n, m, N: tl.constexpr):
+    c, row = tl.arange(0, N), tl.program_id(0)
+    tl.store(out_ptr + row * N + c, 1, mask=(tl.load(x_ptr + row) != 0) & (c < n))
+
+@triton.jit
+def denied_or_both(x_ptr, out_ptr, n, m, N: tl.constexpr):
+    c, row = tl.arange(0, N), tl.program_id(0)
+    mask = ((c < n) | (tl.load(x_ptr) == 0)) ^ (row >= m)
+    tl.store(out_ptr + row * N + c, 1, mask=mask & ~(row >= m))
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kernel", [of_program, of_argument, of_loaded, denied_or_both])
+def test_mask(kernel, dtype):
+    x = torch.tensor([3, 1, 0], device="cuda", dtype=dtype)
+    out = torch.zeros(3, 16, device="cuda", dtype=torch.int32)
+    kernel[(3,)](x, out, 5, 2, N=16)
+    assert (out[:2, :5] == 1).all() and out.sum() == 10
+"""
+
+
 def test_another_order_of_combining_is_what_a_device_may_do(tmp_path: Path) -> None:
     """Where functions are associative nothing changes, and what is left open does."""
     (tmp_path / "orders.py").write_text(ORDERS)

@@ -17,6 +17,8 @@ from typing import Any
 from . import (
     bfloat16,
     combining,
+    comparisons,
+    constant_arguments,
     hardware,
     interned,
     libdevice,
@@ -205,12 +207,14 @@ def _patch_interpreter(triton: Any, arch: str) -> None:
     JITFunction.run = _not_interpreted
     _without_overflow_checks(interpreter.interpreter_builder)
     _convert_floats(interpreter)
+    constant_arguments.install(interpreter)
     libdevice.install()
     scans.install(interpreter)
     combining.install(interpreter)
     _patch_dot(interpreter, arch)
     tf32.install(interpreter.interpreter_builder, arch)
     bfloat16.install(interpreter.InterpreterBuilder)
+    comparisons.install(interpreter)
 
 
 def _let_tensors_be_numbers(interpreter: Any) -> None:
