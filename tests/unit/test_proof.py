@@ -121,3 +121,53 @@ def test_memory_is_known_in_a_second_run_only_while_it_is_kept(is_kept: bool) ->
         launchable(lambda x: x).run(second)
         origins = proof.origins([("input 0", second)])
     assert origins["input 0"]["kernel"] is is_kept
+
+
+class WithGrid:
+    """As Triton's, whose grid may be a function that is called on the way."""
+
+    def __init__(self, fn: Callable[..., object]) -> None:
+        self.fn = fn
+
+    def run(self, *arguments: object, grid: Callable[[], object]) -> None:
+        grid()
+        self.fn(*arguments)
+
+
+def origin_of(launch: Callable[[type[WithGrid], torch.Tensor, torch.Tensor], None]) -> dict:
+    """Of an output that `launch` makes of an input of 64 elements."""
+    launchable = type("WithGrid", (WithGrid,), {})
+    proof = Proof(torch, __file__)
+    proof.install(launchable)
+    x, out = torch.randn(8, 8), torch.empty(8, 8)
+    with proof.watching((x,)):
+        launch(launchable, x, out)
+        return proof.origins([("output 0", out)])["output 0"]
+
+
+def test_what_a_grid_computes_is_seen() -> None:
+    def launch(launchable: type[WithGrid], x: torch.Tensor, out: torch.Tensor) -> None:
+        made = torch.empty_like(x)
+        copy = launchable(lambda made, out: out.copy_(made))
+        copy.run(made, out, grid=lambda: made.copy_(torch.softmax(x, 1)))
+
+    assert "torch's _softmax" in origin_of(launch)["through"]
+
+
+def test_an_address_passed_as_a_number_is_traced() -> None:
+    def launch(launchable: type[WithGrid], x: torch.Tensor, out: torch.Tensor) -> None:
+        made = torch.softmax(x, 1)
+        copy = launchable(lambda address, out: out.fill_(1.0))
+        copy.run(made.data_ptr(), out, grid=lambda: None)
+
+    assert "torch's _softmax" in origin_of(launch)["through"]
+
+
+def test_sums_of_sums_are_no_partial_results() -> None:
+    def launch(launchable: type[WithGrid], x: torch.Tensor, out: torch.Tensor) -> None:
+        part = torch.empty(4096)
+        launchable(lambda part: part.fill_(1.0)).run(part, grid=lambda: None)
+        out.copy_(part.view(-1, 64).sum(1).view(8, 8).sum(1))
+
+    found = origin_of(launch)
+    assert found["through"] == found["sums"] == ["torch's sum"]
