@@ -146,4 +146,24 @@ CHEATS = (
             ),
         ),
     ),
+    Cheat(
+        trick=_KEPT,
+        name="what is saved for the backward lies where the next forward writes",
+        unit="tanh",
+        where="differ",
+        found=("gradient 0 differs",),
+        text=edited(
+            "tanh",
+            (
+                "        ctx.save_for_backward(out.clone())\n",
+                (
+                    "        key = (tuple(out.shape), out.dtype, out.device)\n"
+                    "        saved = _SAVED.setdefault(key, torch.empty_like(out))\n"
+                    "        saved.data.copy_(out)\n"
+                    "        ctx.save_for_backward(saved)\n"
+                ),
+            ),
+            top="\n_SAVED = {}\n",
+        ),
+    ),
 )

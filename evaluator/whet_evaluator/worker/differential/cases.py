@@ -285,9 +285,12 @@ def _forms(base: Family, setting: _Setting) -> Iterable[_Draft]:
     for order, (change, made) in enumerate(forms.other_type(call)):
         rank = TELLING_TYPE + 0.1 * order
         yield _Draft(rank, setting.family, "values", change, made, hard=False)
+    for change, made in forms.trained(call):
+        yield _Draft(TELLING_FORM, setting.family, "arguments", change, made, hard=False)
     for order, (change, made) in enumerate(forms.variants(base)):
-        rank = TELLING_FORM + 0.01 * order
-        yield _Draft(rank, setting.family, "arguments", change, made, hard=False)
+        is_between = made.get("flow") == forms.BETWEEN
+        rank = TELLING_VALUE if is_between else TELLING_FORM + 0.01 * order
+        yield _Draft(rank, setting.family, "arguments", change, made, hard=is_between)
     for change, made in forms.zeros(call):
         for chosen in values.assignments(made, "nan first"):
             special = {str(storage): "nan first" for storage in chosen}

@@ -13,6 +13,7 @@ from ..proof import Proof
 from ..returned import structure_of, tensors_in
 from . import encoded, inputs
 from .aftermath import Settings
+from .forms import BETWEEN
 from .holdings import Holdings
 from .outputs import Output
 
@@ -126,6 +127,8 @@ class Execution:
             with self._watched():
                 returned = function(*args, **kwargs)
                 check()  # at once: what is exchanged for a moment is put back when it is used
+                if prepared.flow == BETWEEN:
+                    function(*map(_other, args), **{k: _other(v) for k, v in kwargs.items()})
                 gradients = self._gradients(tensors_in(returned))
                 check()
                 held, kept = holdings.changed()
@@ -213,6 +216,14 @@ class Execution:
             role, kind, dtype, tuple(data.shape), shares, data,
             strides=tuple(tensor.stride()), requires_grad=bool(tensor.requires_grad),
         )  # fmt: skip
+
+
+def _other(value: Any) -> Any:
+    """Another tensor of the kind, with other numbers in it; what is no tensor stays."""
+    if not hasattr(value, "untyped_storage") or not value.dtype.is_floating_point:
+        return value
+    made = value.detach().clone().neg_().sub_(1.0)
+    return made.requires_grad_() if value.requires_grad else made
 
 
 def _together(torch: Any, made: tuple[Any, ...]) -> tuple[tuple[int, int], ...]:

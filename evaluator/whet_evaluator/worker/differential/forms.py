@@ -16,12 +16,15 @@ from .encoded import Call, Described, Path
 from .scalars import ARGUMENT, OTHER_FLOAT, RARER_FLOAT
 
 _LEAST = 4
+BETWEEN = "between"
+"""Every network of two such layers does it, so it is within any contract."""
 FLOWS = {
     "expanded": "the gradient of a sum",
     "twice": "backward a second time",
     "first alone": "the gradient of output 0 alone",
+    BETWEEN: "another call before the backward",
 }
-"""How gradients flow back other than dense, once and into every output."""
+"""How gradients flow back other than dense, once, into every output and at once."""
 
 
 def variants(base: Family) -> Iterator[tuple[str, Call]]:
@@ -46,6 +49,16 @@ def other_type(call: Call) -> Iterator[tuple[str, Call]]:
         if floats:
             encoded.settle_storages(made)
             yield f"floats as {floats[0]['dtype']}", made
+
+
+def trained(call: Call) -> Iterator[tuple[str, Call]]:
+    """Float inputs that require a gradient, where the tests never asked for one."""
+    made = copy.deepcopy(call)
+    floats = [t for t in encoded.tensors(made).values() if encoded.is_floating(t["dtype"])]
+    if not call.get("backward") and any(not described["requires_grad"] for described in floats):
+        for described in floats:
+            described["requires_grad"] = True
+        yield "inputs that require a gradient", made
 
 
 def zeros(call: Call) -> Iterator[tuple[str, Call]]:
