@@ -134,12 +134,22 @@ def _told_apart(verdict: records.WorkerVerdict) -> tuple[Caught, str]:
             return "your tests", cases[0].nodeid
         case records.Differs(cases=differing):
             return "generated cases", differing[0]
-        case records.Crashed(stage=stage, how=how):
-            return _by_stage(stage), f"it crashed: {how}"
-        case records.TimedOut(stage=stage, limit_s=limit_s):
-            return _by_stage(stage), f"it did not end within {limit_s:.0f} s"
+        case records.Crashed() | records.TimedOut() | records.Exceeded():
+            return _by_stage(verdict.stage), _how(verdict)
+        case records.Cheated(reason=reason, detail=detail):  # no test of the user's looks for it
+            return "generated cases", f"{reason}: {detail}"
         case _:
             return "your tests", type(verdict).__name__
+
+
+def _how(verdict: records.Crashed | records.TimedOut | records.Exceeded) -> str:
+    match verdict:
+        case records.Crashed(how=how):
+            return f"it crashed: {how}"
+        case records.TimedOut(limit_s=limit_s):
+            return f"it did not end within {limit_s:.0f} s"
+        case records.Exceeded(what=what):
+            return what
 
 
 def _by_stage(stage: records.Stage) -> Caught:

@@ -113,6 +113,22 @@ def test_half_typed_kernels_have_mutants_or_none_but_no_error():
             mutants_of(unit)
 
 
+def test_what_no_test_looks_for_is_no_credit_to_the_tests():
+    draft = mutants(HEAD + KERNEL)[0]
+    found = [
+        (
+            records.Cheated(reason="the kernel was not launched", detail="row: no"),
+            "generated cases",
+        ),
+        (records.Exceeded(stage="differ", what="memory"), "generated cases"),
+        (records.Exceeded(stage="tests", what="memory"), "your tests"),
+    ]
+    for verdict, caught in found:
+        judged = judged_mutant(draft, verdict)
+        assert judged is not None
+        assert judged.caught == caught
+
+
 def test_the_score_counts_tests_alone_and_with_cases():
     drafts = mutants(HEAD + KERNEL)
     red = records.TestOutcome(nodeid="t.py::t", outcome="failed", seconds=0.0)

@@ -95,6 +95,13 @@ def test_the_unit_under_test():
         [("@triton.jit\ndef helper(x):\n    return x\n\n\n", ""), ("helper(x)", "x")],
         [("\n\n\nclass Op", "\n\n\n\nclass Op")],
         [("    return x\n\n\nclass", "    input = x\n    return input\n\n\nclass")],
+        [("    return x\n\n\nclass", "    getattr(x, 'names', None)\n    return x\n\n\nclass")],
+        [
+            (
+                "    return x\n\n\nclass",
+                "    def hook(ctx, given):\n        ctx.n, given['x'].block_shape = 1, [64]\n    return x\n\n\nclass",
+            )
+        ],
     ],
 )
 def test_kept_rules(changes):
@@ -117,6 +124,22 @@ def test_kept_rules(changes):
         ([("    return x\n\n\nclass", "    return x.to('cuda:0')\n\n\nclass")],
          "The device `cuda:0` may not be named"),
         ([("# once", "; tl.device_print('x', x)")], "`.device_print` may not be used"),
+        # What outlives the call, or computes where no launch is seen.
+        ([("    return x\n\n\nclass", "    x._kept = x.clone()\n    return x\n\n\nclass")],
+         "`x._kept` may not be assigned to: keep nothing"),
+        ([("    return x\n\n\nclass", "    y = x\n    del y.grad\n    return x\n\n\nclass")],
+         "`y.grad` may not be assigned to"),
+        ([("    return x\n\n\nclass",
+           "    with torch.utils._python_dispatch.hidden():\n        return x\n\n\nclass")],
+         "`._python_dispatch` is private to `torch`"),
+        ([("    return x\n\n\nclass", "    getattr(k, '__clo' + 'sure__')\n    return x\n\n\nclass")],
+         "`getattr` may not be given a computed name"),
+        ([("    return x\n\n\nclass", "    hasattr(k, '__closure__')\n    return x\n\n\nclass")],
+         "`.__closure__` may not be used"),
+        ([("    return x\n\n\nclass", "    torch.set_flush_denormal(True)\n    return x\n\n\nclass")],
+         "`.set_flush_denormal` may not be used"),
+        ([("    return x\n\n\nclass", "    k.pre_run_hooks.append(x)\n    return x\n\n\nclass")],
+         "`.pre_run_hooks` may not be used"),
         # Questions whether this is Triton's interpreter.
         ([("    return x\n\n\nclass",
            "    return x if isinstance(k, triton.JITFunction) else k\n\n\nclass")],

@@ -20,7 +20,7 @@ FORBIDDEN_SUBMODULES = (
 FORBIDDEN_CALLS = frozenset(
     {
         "exec", "eval", "compile", "__import__", "globals", "vars", "setattr", "delattr",
-        "breakpoint", "input", "open", "memoryview", "exit", "quit",
+        "breakpoint", "input", "open", "memoryview", "exit", "quit", "print",
     }
 )  # fmt: skip
 FORBIDDEN_ATTRIBUTES = frozenset(
@@ -30,12 +30,21 @@ FORBIDDEN_ATTRIBUTES = frozenset(
         "gi_frame", "tb_frame", "cr_frame", "inspect", "subprocess", "threading", "ctypes",
         "multiprocessing", "cpp_extension", "load_inline", "device_print",
         "is_current_stream_capturing", "initial_seed", "get_rng_state",
+        "set_flush_denormal", "set_autocast_enabled", "set_detect_anomaly", "set_default_dtype",
+        "set_default_device", "inference_mode", "saved_tensors_hooks", "register_hook",
+        "pre_run_hooks", "add_pre_run_hook", "from_numpy", "frombuffer", "numpy", "tolist",
+        "__wrapped__",
         "sys", "os", "builtins", "importlib", "gc", "atexit", "signal", "weakref", "traceback",
     }
 )  # fmt: skip
-"""The last line: modules that `torch` and `triton` have in hand, such as `torch.sys`. From
-`sys.modules` on, everything that judges a candidate is within its reach. The line before it: what
-tells a timed call from another."""
+"""The lines before the last: what stays switched in the caller's process, hangs on its tensors, or
+computes where no launch is seen. The last line: modules that `torch` and `triton` have in hand, such as `torch.sys`. From
+`sys.modules` on, everything that judges a candidate is within its reach. The line of
+`is_current_stream_capturing`: what tells a timed call from another."""
+KEEPERS = frozenset({"self", "cls", "ctx"})
+"""What a method may keep things on: an object of its own, or autograd's context."""
+_TUNED_ATTRIBUTE = "block_shape"
+"""Set on a tensor descriptor before each configuration is tried, as Triton's tutorials do."""
 FORBIDDEN_NAMES = frozenset(
     {"JITFunction", "InterpretedFunction", "KernelInterface", "knobs", "interpreter_builder"}
 )
@@ -67,7 +76,8 @@ def forbidden_use(original: str, candidate: str) -> str | None:
 
 def _uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
     yield from _questions(tree)
-    modules, own = _bound_at_top(tree), _variables(tree)
+    yield from _reaches(tree)
+    own = _variables(tree)
     for node in ast.walk(tree):
         match node:
             case ast.Name(id=name) if name in FORBIDDEN_CALLS and isinstance(node.ctx, ast.Load):
@@ -82,13 +92,46 @@ def _uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"The device `{text}` may not be named: use the inputs' own."
             case ast.Global(names=names):
                 yield node.lineno, f"`global {', '.join(names)}` may not be used: keep no state."
-            case (
-                ast.Attribute(ctx=ast.Store() | ast.Del())
-                | ast.Subscript(ctx=ast.Store() | ast.Del())
-            ):
-                root = _root(node)
-                if root in modules and isinstance(node, ast.Attribute):
-                    yield node.lineno, f"`{root}.{node.attr}` may not be assigned to."
+
+
+def _reaches(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """What touches objects that are not the candidate's own."""
+    modules = _bound_at_top(tree)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(ctx=ast.Store() | ast.Del()):
+                yield from _kept(node, modules)
+            case ast.Attribute(attr=name) if _is_private(name) and _root(node) in modules:
+                yield node.lineno, f"`.{name}` is private to `{_root(node)}`: use what is public."
+            case ast.Call(func=ast.Name(id="getattr" | "hasattr" as asks), args=[_, name, *_]):
+                yield from _asked(node.lineno, asks, name)
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def _asked(line: int, asks: str, name: ast.expr) -> Iterator[tuple[int, str]]:
+    """An attribute by a name: as if it were written, or one that nobody can read."""
+    match name:
+        case ast.Constant(value=str(text)) if text in FORBIDDEN_ATTRIBUTES:
+            yield line, f"`.{text}` may not be used in a candidate."
+        case ast.Constant():
+            return
+        case _:
+            yield line, f"`{asks}` may not be given a computed name: write the attribute."
+
+
+def _kept(node: ast.Attribute, modules: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """What is left on somebody else's object outlives the call."""
+    root = _root(node)
+    if root in modules:
+        yield node.lineno, f"`{root}.{node.attr}` may not be assigned to."
+    elif root not in KEEPERS and node.attr != _TUNED_ATTRIBUTE:
+        yield (
+            node.lineno,
+            f"`{root}.{node.attr}` may not be assigned to: keep nothing on an object.",
+        )
 
 
 def _questions(tree: ast.Module) -> Iterator[tuple[int, str]]:
