@@ -152,3 +152,21 @@ def test_the_score_counts_tests_alone_and_with_cases():
     assert [one.caught for one in score.survivors] == [
         "generated cases", "generated cases", "nothing",
     ]  # fmt: skip
+
+
+def test_a_module_that_makes_addresses_makes_values_too():
+    """`tl` stands in both; what is loaded and scaled is no address."""
+    kernel = """
+
+@triton.jit
+def scale_kernel(q_ptr, scale_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = at < n
+    q = tl.load(q_ptr + at, mask=mask).to(tl.float32)
+    tl.store(out_ptr + at, q.to(tl.float32) * tl.load(scale_ptr), mask=mask)
+"""
+    unit = unit_of(HEAD + kernel, "k.py", "scale_kernel")
+    assert unit is not None
+    drafts = [(one.kind, one.after) for one in mutants_of(unit)]
+    assert any(kind == "factor dropped" for kind, _ in drafts), drafts
+    assert not any("tl.program_id(0) + tl.arange" in after for _, after in drafts), drafts

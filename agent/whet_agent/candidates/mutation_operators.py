@@ -1,7 +1,8 @@
 """The kinds of small fault that a kernel may have, and where each can be planted. Pure.
 
 An operator yields edits of a kernel's body, in source order; those on arithmetic leave alone
-what makes an address.
+what makes an address. What is loaded from an address is a value again, and so is what comes of
+comparing addresses.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from whet_agent.candidates.kernel_reading import (
     arguments,
     calls,
     identifiers,
+    is_reference,
     last_name,
+    read_kernel,
     source,
     walk,
 )
@@ -41,13 +44,16 @@ class Body:
     def __init__(self, definition: Node, *, reduces: bool) -> None:
         function = definition.child_by_field_name("definition") or definition
         self.node = function.child_by_field_name("body") or function
+        self._bindings = list(_bindings(self.node))
+        self._own = set(read_kernel(definition).parameters)
+        self._own.update(*(identifiers(left) for left, _ in self._bindings))
         self.addresses = self._addresses()
         self.reduces = reduces
         """Lanes meet, in this body or its caller, so what masked lanes hold matters."""
 
     def accesses(self) -> Iterator[Node]:
         for call in walk(self.node):
-            if call.type == "call" and _callee(call) in _ACCESSES:
+            if _is_access(call):
                 yield call
 
     def values(self, operators: str) -> Iterator[tuple[Node, Node, Node, str]]:
@@ -59,32 +65,40 @@ class Body:
             yield node, *parts
 
     def _is_address(self, node: Node) -> bool:
-        if identifiers(node) & self.addresses:
+        if self._names(node) & self.addresses or any(map(_is_position, _made_of(node))):
             return True
-        parent = node.parent
-        while parent is not None and parent != self.node:
-            if parent.type == "call" and _callee(parent) in (*_ACCESSES, *_EXTENTS):
-                first = arguments(parent)[:1] if _callee(parent) in _ACCESSES else [parent]
-                if any(one.start_byte <= node.start_byte < one.end_byte for one in first):
-                    return True
-            parent = parent.parent
+        for above in _ancestors(node, self.node):
+            if _is_access(above):
+                pointer = arguments(above)[:1]
+                return any(one.start_byte <= node.start_byte < one.end_byte for one in pointer)
+            if above.type == "call" and _callee(above) in _EXTENTS:
+                return True
+            left = above.child_by_field_name("left") if "assignment" in above.type else None
+            if left is not None:
+                return bool(self._names(left) & self.addresses)
         return False
 
     def _addresses(self) -> set[str]:
+        """Whatever the addresses of accesses are made of, through any number of assignments."""
         names: set[str] = set()
         for call in self.accesses():
-            names |= identifiers(arguments(call)[0]) if arguments(call) else set()
-        assigned = [
-            (left, right) for node in walk(self.node)
-            if (left := node.child_by_field_name("left")) is not None
-            and (right := node.child_by_field_name("right")) is not None
-            and "assignment" in node.type
-        ]  # fmt: skip
-        for _ in range(3):
-            for left, right in assigned:
-                if identifiers(left) & names and not any(calls(right, "load")):
-                    names |= identifiers(right)
+            names |= self._names(arguments(call)[0]) if arguments(call) else set()
+        n_known = -1
+        while n_known < len(names):
+            n_known = len(names)
+            for left, right in self._bindings:
+                if self._names(left) & names:
+                    names |= self._names(right)
         return names
+
+    def _names(self, node: Node) -> set[str]:
+        """Names of variables and constants that the result is made of."""
+        return {source(one) for one in _made_of(node) if is_reference(one) and self._is_data(one)}
+
+    def _is_data(self, name: Node) -> bool:
+        """Not so a module before its dot or a function: `tl` makes values as well as addresses."""
+        is_used_from = name.parent is not None and name.parent.type in ("attribute", "call")
+        return not is_used_from or source(name) in self._own
 
 
 def _dropped_masks(body: Body) -> Iterator[Edit]:
@@ -201,12 +215,51 @@ OPERATORS = {
 }
 _ACCESSES = ("load", "store", "atomic_add", "atomic_max", "atomic_min", "atomic_cas", "atomic_xchg")
 _EXTENTS = ("range", "arange", "zeros", "full", "cdiv", "program_id")
+_POSITIONS = ("program_id", "num_programs", "arange")
+_TYPES = ("dtype", "type")
 _REDUCING = ("sum", "max", "min", "argmax", "argmin", "dot", "cumsum", "reduce", "atomic_add")
 _NUMBERS = ("integer", "float")
 _REDUCTIONS = {
     "sum": "max", "max": "min", "min": "max", "argmax": "argmin", "argmin": "argmax",
     "maximum": "minimum", "minimum": "maximum", "atomic_add": "atomic_max", "exp": "exp2",
 }  # fmt: skip
+
+
+def _bindings(body: Node) -> Iterator[tuple[Node, Node]]:
+    """Target and value of each assignment; of a loop, its variable and its range."""
+    for node in walk(body):
+        if "assignment" in node.type or node.type == "for_statement":
+            left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+            if left is not None and right is not None:
+                yield left, right
+
+
+def _made_of(node: Node) -> Iterator[Node]:
+    """The node and what its result is made of: not where it is loaded from, nor what is only
+    compared or asked for its type."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        is_type = current.type == "attribute" and last_name(current) in _TYPES
+        if current.type != "comparison_operator" and not is_type and not _is_access(current):
+            yield current
+            stack.extend(current.children)
+
+
+def _ancestors(node: Node, outermost: Node) -> Iterator[Node]:
+    above = node.parent
+    while above is not None and above != outermost:
+        yield above
+        above = above.parent
+
+
+def _is_access(node: Node) -> bool:
+    return node.type == "call" and _callee(node) in _ACCESSES
+
+
+def _is_position(node: Node) -> bool:
+    """Whether it says where a program or a lane is, which is all that most addresses vary by."""
+    return node.type == "call" and _callee(node) in _POSITIONS
 
 
 def _source_between(left: Node, right: Node) -> str:
