@@ -105,6 +105,8 @@ class Comparison:
     notes: tuple[str, ...]
     on: tuple[OnTarget, ...]
     at: float
+    commit: str = ""
+    """Of `against`, where it is a revision."""
 
 
 async def compare(
@@ -124,7 +126,7 @@ async def compare(
         path=task.unit.path, kernel=task.kernel, against=order.original.name,
         original_text=task.unit.text, text=order.text, on=(),
         notes=notes(found, task.unit, order.text, order.original),
-        at=time.time(),
+        at=time.time(), commit=order.original.commit,
     )  # fmt: skip
     if order.text == task.unit.text:
         _require_same_below(task, order.original)

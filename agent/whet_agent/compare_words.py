@@ -15,7 +15,7 @@ from whet_agent.report import unified_diff
 from whet_agent.search.words import DOUBT, failure_case, failure_gist, failure_word
 from whet_evaluator.statistics import Measured
 from whet_evaluator.worker.codec import to_json
-from whet_evaluator.worker.records import CompileReport, Correct, Untimed
+from whet_evaluator.worker.records import CompileReport, Correct, Timing, Untimed
 
 Word = Literal[
     "wrong", "slower", "faster", "same speed", "undecided", "noisy", "correct, untimed",
@@ -80,7 +80,7 @@ def said_of(one: OnTarget, against: str) -> str:
 def page_of(comparison: Comparison) -> str:
     """The evidence as markdown: verdict, notes, one section for each target, the diff."""
     parts = [
-        f"# {comparison.path}::{comparison.kernel} against {comparison.against}",
+        f"# {comparison.path}::{comparison.kernel} against {comparison.against}{_commit(comparison)}",
         "\n".join(
             f"- **{word_for(one)}** on {said_of(one, comparison.against)}" for one in comparison.on
         )
@@ -94,11 +94,18 @@ def page_of(comparison: Comparison) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _commit(comparison: Comparison) -> str:
+    """What the name stood for then, where it is not the commit itself."""
+    commit = comparison.commit
+    return f" ({commit[:12]})" if commit and not commit.startswith(comparison.against) else ""
+
+
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "file": comparison.path,
         "kernel": comparison.kernel,
         "against": comparison.against,
+        "commit": comparison.commit or None,
         "status": exit_status(comparison),
         "sentence": sentence(comparison),
         "notes": list(comparison.notes),
@@ -224,9 +231,11 @@ def _target_json(one: OnTarget) -> dict[str, Any]:
         case Judged():
             evidence = evidence_json(one.evidence) if one.evidence is not None else None
             failure = None if isinstance(one.verdict, Correct) else to_json(one.verdict)
+            timing = one.verdict.timing if isinstance(one.verdict, Correct) else None
             return {
                 **shared, "hardware": one.hardware, "evidence": evidence, "failure": failure,
                 "mended": list(one.mended), "still_red": list(one.still_red),
+                "samples": to_json(timing.cases) if isinstance(timing, Timing) else None,
             }  # fmt: skip
         case _:
             assert_never(one)

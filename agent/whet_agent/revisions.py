@@ -28,6 +28,8 @@ class Version:
     text: str
     differing: tuple[str, ...] = ()
     top: Path = Path()
+    commit: str = ""
+    """What the name stood for, where it is a revision: names move."""
 
 
 def load_version(path: Path, against: str) -> Version:
@@ -61,7 +63,10 @@ def load_revision(path: Path, revision: str) -> Version | None:
     own = os.path.relpath(path.resolve(), root)
     names = [name for name in changed.decode("utf-8", "replace").splitlines() if name != own]
     differing = tuple(name for name in names if name.endswith(".py"))
-    return Version(name=revision, text=text, differing=differing, top=root)
+    commit = _git(path.parent, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") or b""
+    return Version(
+        name=revision, text=text, differing=differing, top=root, commit=commit.decode().strip()
+    )
 
 
 def load_committed(path: Path, revision: str = HEAD) -> str | None:

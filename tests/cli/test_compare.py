@@ -41,6 +41,9 @@ def test_a_good_edit_with_more_than_the_unit_changed(project):
     assert ran.status == 0, ran
     found = json.loads(ran.out)
     assert found["against"] == "HEAD"
+    git = ("git", "rev-parse", "HEAD")
+    head = subprocess.run(git, cwd=project.root, capture_output=True, text=True, check=True)
+    assert found["commit"] == head.stdout.strip()
     here, there = found["targets"]
     assert here["verdict"] == "correct, untimed"
     assert here["evidence"]["how"] == "counted"

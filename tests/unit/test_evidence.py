@@ -149,6 +149,17 @@ def test_more_than_ten_times_faster_is_doubted_wherever_it_is_shown():
         assert target["evidence"]["timing"]["suspicious"] is is_doubted
 
 
+def test_raw_samples_travel_with_a_comparison_and_a_revision_with_its_commit():
+    """No journal holds them: whoever judges again has but this."""
+    verdict = timed(1.3)
+    found = attrs.evolve(compared(judged(verdict)), against="main", commit="0123456789abcdef")
+    (target,) = comparison_json(found)["targets"]
+    rounds = [[list(pair) for pair in pairs] for pairs in verdict.timing.cases[0].rounds]
+    assert target["samples"][0]["rounds"] == rounds
+    assert comparison_json(found)["commit"] == "0123456789abcdef"
+    assert " against main (0123456789ab)" in page_of(found)
+
+
 @pytest.mark.parametrize(
     ("verdict", "status", "word"),
     [
