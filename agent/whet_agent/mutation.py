@@ -2,14 +2,15 @@
 
 Each mutant of the kernel goes through the evaluator like any candidate. What does not
 compile is no mutant, and another takes its place. One that nothing tells from the original
-may be equal to it: it is named, and nobody is blamed for it.
+may be equal to it: it is named, and nobody is blamed for it. The user's tests are credited
+with what they saw alone: a trick is Whet's own finding, even when it shows while they run.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import attrs
 
@@ -28,7 +29,7 @@ tests recorded: it would be listed beside a candidate, not held against it."""
 
 @attrs.frozen(kw_only=True)
 class JudgedMutant:
-    """`detail` is the test or the case that told it apart; empty for `nothing`."""
+    """`detail` is the test or the case that told it apart; of `nothing`, why it was not tried."""
 
     mutant: Mutant
     caught: Caught
@@ -118,15 +119,17 @@ async def mutation_score(
 
 
 def judged_mutant(mutant: Mutant, verdict: records.WorkerVerdict) -> JudgedMutant | None:
-    """None where the mutant does not compile."""
-    if isinstance(verdict, records.Broken):
-        return None
-    caught, detail = _told_apart(verdict)
-    return JudgedMutant(mutant=mutant, caught=caught, detail=detail)
+    """None where the mutant does not compile, which may also end the compiler."""
+    told = _told_apart(verdict)
+    return None if told is None else JudgedMutant(mutant=mutant, caught=told[0], detail=told[1])
 
 
-def _told_apart(verdict: records.WorkerVerdict) -> tuple[Caught, str]:
+def _told_apart(verdict: records.WorkerVerdict) -> tuple[Caught, str] | None:  # noqa: PLR0911 - a table
     match verdict:
+        case records.Broken():
+            return None
+        case records.Misplaced(detail=detail):
+            return "nothing", detail
         case records.Correct(differential=found):
             changes = found.behaviour_changes if found is not None else ()
             return ("a change of behaviour", changes[0]) if changes else ("nothing", "")
@@ -134,26 +137,22 @@ def _told_apart(verdict: records.WorkerVerdict) -> tuple[Caught, str]:
             return "your tests", cases[0].nodeid
         case records.Differs(cases=differing):
             return "generated cases", differing[0]
-        case records.Crashed() | records.TimedOut() | records.Exceeded():
-            return _by_stage(verdict.stage), _how(verdict)
-        case records.Cheated(reason=reason, detail=detail):  # no test of the user's looks for it
+        case records.Cheated(reason=reason, detail=detail):
             return "generated cases", f"{reason}: {detail}"
+        case records.Crashed(stage=stage, how=how):
+            return _by_stage(stage, f"it crashed: {how}")
+        case records.TimedOut(stage=stage, limit_s=limit_s):
+            return _by_stage(stage, f"it did not end within {limit_s:.0f} s")
+        case records.Exceeded(stage=stage, what=what):
+            return _by_stage(stage, f"it went over a limit: {what}")
         case _:
-            return "your tests", type(verdict).__name__
+            assert_never(verdict)
 
 
-def _how(verdict: records.Crashed | records.TimedOut | records.Exceeded) -> str:
-    match verdict:
-        case records.Crashed(how=how):
-            return f"it crashed: {how}"
-        case records.TimedOut(limit_s=limit_s):
-            return f"it did not end within {limit_s:.0f} s"
-        case records.Exceeded(what=what):
-            return what
-
-
-def _by_stage(stage: records.Stage) -> Caught:
-    return "generated cases" if stage == "differ" else "your tests"
+def _by_stage(stage: records.Stage, detail: str) -> tuple[Caught, str] | None:
+    if stage == "load":
+        return None
+    return ("your tests" if stage == "tests" else "generated cases"), detail
 
 
 def _silent(progress: Progress) -> None:

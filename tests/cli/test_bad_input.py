@@ -272,9 +272,12 @@ def test_candidates_that_misbehave_are_verdicts(project, tmp_path):
     """Hanging, crashing and filling the disk are tested beside the worker."""
     replies = tmp_path / "replies"
     replies.mkdir()
-    launcher = KERNEL[KERNEL.index("def copy(") :]
+    printing = "    print(end='')\n"  # only what an original prints may its candidates
+    original = KERNEL.replace("    copy_kernel[", f"{printing}    copy_kernel[")
+    (project.root / "k.py").write_text(original)
+    launcher = original[original.index("def copy(") :]
     for number, line in enumerate(("print('x' * 10_000_000)\n    y.zero_()\n    return", "1 / 0")):
-        bad = launcher.replace("    copy_kernel[", f"    {line}\n    copy_kernel[")
+        bad = launcher.replace(printing, f"    {line}\n")
         reply = f"Strategy (memory): try {number}.\n\n```python\n{bad}```\n"
         (replies / f"{number}.md").write_text(reply)
     ran = project.whet("optimize", "k.py::copy_kernel", "--replay", replies, "--json")
@@ -282,4 +285,4 @@ def test_candidates_that_misbehave_are_verdicts(project, tmp_path):
     assert verdicts[-2:] == ["Exceeded", "Failed"]
     assert ran.status == 0
     assert ran.finished["best"] is None
-    assert project.read("k.py") == KERNEL
+    assert project.read("k.py") == original

@@ -113,22 +113,6 @@ def test_half_typed_kernels_have_mutants_or_none_but_no_error():
             mutants_of(unit)
 
 
-def test_what_no_test_looks_for_is_no_credit_to_the_tests():
-    draft = mutants(HEAD + KERNEL)[0]
-    found = [
-        (
-            records.Cheated(reason="the kernel was not launched", detail="row: no"),
-            "generated cases",
-        ),
-        (records.Exceeded(stage="differ", what="memory"), "generated cases"),
-        (records.Exceeded(stage="tests", what="memory"), "your tests"),
-    ]
-    for verdict, caught in found:
-        judged = judged_mutant(draft, verdict)
-        assert judged is not None
-        assert judged.caught == caught
-
-
 def test_the_score_counts_tests_alone_and_with_cases():
     drafts = mutants(HEAD + KERNEL)
     red = records.TestOutcome(nodeid="t.py::t", outcome="failed", seconds=0.0)
@@ -154,19 +138,99 @@ def test_the_score_counts_tests_alone_and_with_cases():
     ]  # fmt: skip
 
 
-def test_a_module_that_makes_addresses_makes_values_too():
-    """`tl` stands in both; what is loaded and scaled is no address."""
-    kernel = """
+RED = records.TestOutcome(nodeid="t.py::t", outcome="failed", seconds=0.0)
+NOT_COUNTED = None
 
-@triton.jit
-def scale_kernel(q_ptr, scale_ptr, out_ptr, n, BLOCK: tl.constexpr):
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = at < n
-    q = tl.load(q_ptr + at, mask=mask).to(tl.float32)
-    tl.store(out_ptr + at, q.to(tl.float32) * tl.load(scale_ptr), mask=mask)
-"""
-    unit = unit_of(HEAD + kernel, "k.py", "scale_kernel")
-    assert unit is not None
-    drafts = [(one.kind, one.after) for one in mutants_of(unit)]
-    assert any(kind == "factor dropped" for kind, _ in drafts), drafts
-    assert not any("tl.program_id(0) + tl.arange" in after for _, after in drafts), drafts
+
+@pytest.mark.parametrize(
+    ("verdict", "credited"),
+    [
+        (records.Failed(cases=(RED,), passed=0), "your tests"),
+        (records.Crashed(stage="tests", how="SIGSEGV"), "your tests"),
+        (records.TimedOut(stage="tests", limit_s=60), "your tests"),
+        (records.Exceeded(stage="tests", what="memory: 8 GiB"), "your tests"),
+        (records.Differs(cases=("row(float32[1x1]): 1 of 1",)), "generated cases"),
+        (records.Crashed(stage="differ", how="SIGSEGV"), "generated cases"),
+        (records.TimedOut(stage="differ", limit_s=60), "generated cases"),
+        (records.Exceeded(stage="differ", what="memory: 8 GiB"), "generated cases"),
+        (records.Cheated(reason="no kernel computed the output", detail="row"), "generated cases"),
+        (records.Misplaced(detail="k.py was imported from site-packages"), "nothing"),
+        (records.Broken(trace="no such type"), NOT_COUNTED),
+        (records.Crashed(stage="load", how="SIGSEGV"), NOT_COUNTED),
+        (records.TimedOut(stage="load", limit_s=60), NOT_COUNTED),
+        (records.Exceeded(stage="load", what="memory: 8 GiB"), NOT_COUNTED),
+    ],
+    ids=lambda value: f"{type(value).__name__} {value.stage}" if hasattr(value, "stage") else None,
+)
+def test_a_mutant_is_credited_to_whoever_told_it_apart(
+    verdict: records.WorkerVerdict, credited: str | None
+):
+    judged = judged_mutant(mutants(HEAD + KERNEL)[0], verdict)
+    assert (judged.caught if judged is not None else NOT_COUNTED) == credited
+
+
+def test_a_finding_of_whets_own_is_said_and_raises_no_score_of_the_tests():
+    trick = records.Cheated(reason="no kernel computed the output", detail="add_one(float32[1])")
+    judged = judged_mutant(mutants(HEAD + KERNEL)[0], trick)
+    assert judged is not None
+    assert judged.detail == "no kernel computed the output: add_one(float32[1])"
+    score = MutationScore(kernel="row_kernel", judged=(judged,))
+    assert score.sentence() == (
+        "Your tests catch 0 of 1 mutants of row_kernel; with generated cases 1 of 1."
+    )
+
+
+def dropped(body: str, head: str = HEAD) -> set[str]:
+    """Lines where a term or a factor of a kernel with this body is left out."""
+    parameters = "x_ptr, out_ptr, stride, n, BLOCK: tl.constexpr"
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    found = mutants(f"{head}def row_kernel({parameters}):\n{lines}")
+    return {one.after for one in found if one.kind in ("term dropped", "factor dropped")}
+
+
+OFFSETS = "at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)\n"
+X = OFFSETS + "x = tl.load(x_ptr + at, mask=at < n)\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (X + "y = x.to(tl.float32) * n", {"y = x.to(tl.float32)"}),
+        (OFFSETS + "y = tl.load(x_ptr + at) * 2.0", {"y = tl.load(x_ptr + at)"}),
+        (X + "y = tl.where(at < n, x, 0.0) - 1", {"y = tl.where(at < n, x, 0.0)"}),
+        (X + "y = x.to(x_ptr.dtype.element_ty) - 1", {"y = x.to(x_ptr.dtype.element_ty)"}),
+        (
+            X + "mean = tl.sum(x) / n\ntl.store(out_ptr + tl.program_id(0) * n, mean)",
+            {"mean = tl.sum(x)"},
+        ),
+        (X + "for i in range(0, n, BLOCK):\n    y = x * n\n    tl.load(x_ptr + i)", {"y = x"}),
+    ],
+)
+def test_values_beside_addresses_are_mutated(body: str, expected: set[str]):
+    assert dropped(body) == expected
+    by_star = "from project.common import *\n\n\n@triton.jit\n"
+    assert dropped(body, by_star) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        X,
+        "first = tl.program_id(0) * 4\ntl.store(out_ptr + first * stride, 0.0)",
+        "first = tl.load(x_ptr + 1) * 4\ntl.store(out_ptr + first, 0.0)",
+        "p = out_ptr\np += stride * 2\ntl.store(p, 0.0)",
+        "b = tl.make_block_ptr(x_ptr, (n,), (1,), (7 * 128,), (BLOCK,), (0,))\ntl.load(b)",
+        "a = n - 1\nb = a * 2\nc = b + 3\nd = c * 4\ne = d - 5\ntl.store(out_ptr + e, 0.0)",
+        "half = n / 2 + 1\ntl.store(out_ptr + half.to(tl.int32), 0.0)\nfor i in range(n - 1):\n    0",
+    ],
+)
+def test_what_makes_an_address_is_left_alone(body: str):
+    assert dropped(body) == set()
+
+
+def test_a_product_after_a_conversion_is_mutated_in_the_example():
+    (one,) = (
+        one for one in mutants((EXAMPLES / "dequantize.py").read_text(), "dequantize_kernel")
+        if one.kind == "factor dropped"
+    )  # fmt: skip
+    assert one.after == "weight = q.to(tl.float32)"

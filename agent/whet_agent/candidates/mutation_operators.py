@@ -1,8 +1,7 @@
 """The kinds of small fault that a kernel may have, and where each can be planted. Pure.
 
 An operator yields edits of a kernel's body, in source order; those on arithmetic leave alone
-what makes an address. What is loaded from an address is a value again, and so is what comes of
-comparing addresses.
+what makes an address.
 """
 
 from __future__ import annotations
@@ -44,9 +43,10 @@ class Body:
     def __init__(self, definition: Node, *, reduces: bool) -> None:
         function = definition.child_by_field_name("definition") or definition
         self.node = function.child_by_field_name("body") or function
-        self._bindings = list(_bindings(self.node))
+        self._assigned = [sides for kind in _ASSIGNMENTS for sides in _bindings(self.node, kind)]
+        bound = [*self._assigned, *_bindings(self.node, "for_statement")]
         self._own = set(read_kernel(definition).parameters)
-        self._own.update(*(identifiers(left) for left, _ in self._bindings))
+        self._own.update(*(identifiers(left) for left, _ in bound))
         self.addresses = self._addresses()
         self.reduces = reduces
         """Lanes meet, in this body or its caller, so what masked lanes hold matters."""
@@ -73,7 +73,7 @@ class Body:
                 return any(one.start_byte <= node.start_byte < one.end_byte for one in pointer)
             if above.type == "call" and _callee(above) in _EXTENTS:
                 return True
-            left = above.child_by_field_name("left") if "assignment" in above.type else None
+            left = above.child_by_field_name("left") if above.type in _ASSIGNMENTS else None
             if left is not None:
                 return bool(self._names(left) & self.addresses)
         return False
@@ -86,7 +86,7 @@ class Body:
         n_known = -1
         while n_known < len(names):
             n_known = len(names)
-            for left, right in self._bindings:
+            for left, right in self._assigned:
                 if self._names(left) & names:
                     names |= self._names(right)
         return names
@@ -215,8 +215,8 @@ OPERATORS = {
 }
 _ACCESSES = ("load", "store", "atomic_add", "atomic_max", "atomic_min", "atomic_cas", "atomic_xchg")
 _EXTENTS = ("range", "arange", "zeros", "full", "cdiv", "program_id")
+_ASSIGNMENTS = ("assignment", "augmented_assignment")
 _POSITIONS = ("program_id", "num_programs", "arange")
-_TYPES = ("dtype", "type")
 _REDUCING = ("sum", "max", "min", "argmax", "argmin", "dot", "cumsum", "reduce", "atomic_add")
 _NUMBERS = ("integer", "float")
 _REDUCTIONS = {
@@ -225,25 +225,33 @@ _REDUCTIONS = {
 }  # fmt: skip
 
 
-def _bindings(body: Node) -> Iterator[tuple[Node, Node]]:
+def _bindings(body: Node, kind: str) -> Iterator[tuple[Node, Node]]:
     """Target and value of each assignment; of a loop, its variable and its range."""
     for node in walk(body):
-        if "assignment" in node.type or node.type == "for_statement":
+        if node.type == kind:
             left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
             if left is not None and right is not None:
                 yield left, right
 
 
 def _made_of(node: Node) -> Iterator[Node]:
-    """The node and what its result is made of: not where it is loaded from, nor what is only
-    compared or asked for its type."""
+    """The node and what makes its result as an address would be made."""
     stack = [node]
     while stack:
         current = stack.pop()
-        is_type = current.type == "attribute" and last_name(current) in _TYPES
-        if current.type != "comparison_operator" and not is_type and not _is_access(current):
+        if not _is_value(current):
             yield current
             stack.extend(current.children)
+
+
+def _is_value(node: Node) -> bool:
+    """Whether the result is no address, whatever it is made of: what lies at one, whether
+    something holds, a type, a quotient, which is no whole number."""
+    if node.type == "attribute":
+        return last_name(node) in ("dtype", "type")
+    parts = _binary(node)
+    is_quotient = parts is not None and parts[2] == "/"
+    return node.type == "comparison_operator" or is_quotient or _is_access(node)
 
 
 def _ancestors(node: Node, outermost: Node) -> Iterator[Node]:

@@ -46,7 +46,7 @@ def line(one: JudgedMutant) -> str:
     """One mutant: its place, what is different, and what told it apart."""
     mutant = one.mutant
     if one.caught == "nothing":
-        said = "not told apart: perhaps it computes the same"
+        said = f"not told apart: {one.detail or 'perhaps it computes the same'}"
     else:
         said = f"caught by {one.caught}" + (f" ({one.detail})" if one.detail else "")
     return f"line {mutant.line}, {mutant.kind}: {mutant.before} -> {mutant.after}\n    {said}"
