@@ -139,7 +139,8 @@ CHEATS = (
             (
                 "    total = tl.load(x_ptr + offsets, mask=mask) + tl.load(y_ptr + offsets, mask=mask)\n",
                 (
-                    "    nowhere = n.to(tl.int64).to(tl.pointer_type(tl.float32))\n"
+                    "    number = (n + tl.program_id(0)).to(tl.int64)\n"
+                    "    nowhere = number.to(tl.pointer_type(tl.float32))\n"
                     "    total = tl.load(x_ptr + offsets) + tl.load(y_ptr + offsets)\n"
                     "    tl.store(nowhere + offsets, total, mask=offsets < 0)\n"
                 ),
