@@ -87,12 +87,13 @@ class Clock:
 
     def timed(self, calls: Callable[[], None], *, wait_us: float, extra_us: float = 0.0) -> Reading:
         """Reads what `calls` queues, behind `wait_us` of waiting on the device. `extra_us` of
-        busy device come on top, inside the reading."""
+        busy device come on top, inside the reading: ahead of the calls, since behind a device
+        graph one reading in twenty was then short by up to a third of the graph."""
         start, end = self._event(enable_timing=True), self._event(enable_timing=True)
         self._delay(wait_us)
         self._record(start)
-        calls()
         self._delay(extra_us)
+        calls()
         self._record(end)
         late = self.is_asynchronous and self._query(start)
         self._wait_event(end)
