@@ -1,4 +1,4 @@
-"""Verdicts on simulated devices: quiet, noisy, drifting, stepping and shared with others.
+"""Verdicts on simulated devices: quiet, noisy, drifting, stepping, shared with others and clinging.
 
     python benchmarks/timing_noise.py [--runs 1000] [--out benchmarks/results/timing_noise.md]
 
@@ -32,6 +32,7 @@ DEVICES = {
     "drifting": "0.4 %, and every sample 0.02 % slower than the last for a round, then back",
     "stepping": "0.4 %, and a clock that changes by 6 % between samples, one time in fifty",
     "shared": "0.4 %, and bursts of others that slow 2 to 12 samples by 40 %",
+    "clinging": "0.4 %, and a version sampled just behind itself is 4 % faster",
 }
 
 
@@ -45,9 +46,11 @@ class Device:
         self._drift = 1.0
         self._step = 1.0
         self._burst = 0
+        self._before: int | None = None
 
     def begin_round(self, seed: int) -> None:  # noqa: ARG002 - the protocol's
         self._drift = 1.0
+        self._before = None
 
     def begin_pair(self) -> None: ...
 
@@ -56,6 +59,9 @@ class Device:
         us = 100.0 * self._random.lognormvariate(0.0, spread) * self._environment()
         if turn.version == schedule.CANDIDATE:
             us /= self._ratio
+        if self._kind == "clinging" and turn.version == self._before:
+            us /= 1.04
+        self._before = turn.version
         return us * 1.05 if turn.slowed else us
 
     def _environment(self) -> float:
