@@ -21,13 +21,13 @@ Word = Literal[
     "wrong", "slower", "faster", "same speed", "undecided", "noisy", "correct, untimed",
     "tests alone", "does not compile", "compiled only", "not judged",
 ]  # fmt: skip
-_LOSSES: frozenset[Word] = frozenset({"wrong", "slower", "does not compile"})
+_FAILURES: frozenset[Word] = frozenset({"wrong", "slower", "does not compile", "not judged"})
 
 
 def exit_status(comparison: Comparison) -> int:
-    """0: correct and not slower wherever it was judged. 1: wrong, slower or uncompilable, or a target
-    that was reached has nothing to judge it by."""
-    return int(any(isinstance(o, NotJudged) or word_for(o) in _LOSSES for o in comparison.on))
+    """0: correct and not slower wherever it was judged, and compiled where a target was out of reach.
+    1: wrong, slower or uncompilable, or nothing at all can be said of a target."""
+    return int(any(word_for(one) in _FAILURES for one in comparison.on))
 
 
 def word_for(one: OnTarget) -> Word:
