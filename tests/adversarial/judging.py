@@ -176,7 +176,7 @@ def _correct(verdict: records.Correct) -> str:
     cases = verdict.differential.cases if verdict.differential else ()
     checked = f"{sum(c.status == 'equal' for c in cases)} generated cases equal"
     if verdict.differential and verdict.differential.behaviour_changes:
-        checked += f"; changes behaviour: {verdict.differential.behaviour_changes[0]}"
+        checked += f"; changes behaviour: {'; '.join(verdict.differential.behaviour_changes)}"
     if isinstance(verdict.timing, records.Untimed):
         return f"{checked}; untimed: {verdict.timing.reason}"
     measured = analyse(verdict.timing)

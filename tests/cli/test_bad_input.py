@@ -64,6 +64,16 @@ def test_no_such_kernel(project):
     refused(project.whet("optimize", "k.py::copy_kernle"), "copy_kernle", "copy_kernel")
 
 
+def test_tests_says_why_a_test_is_not_sound(project):
+    text = (project.root / "test_k.py").read_text()
+    (project.root / "test_k.py").write_text("import no_such_module\n" + text)
+    ran = project.whet("tests", "k.py::copy_kernel", "--trust")
+    assert ran.status == 0, ran
+    (line,) = ran.out.strip().splitlines()
+    assert line.startswith("test_k.py::test_copy  error  does not launch it: ")
+    assert "No module named 'no_such_module'" in line
+
+
 def test_no_kernel_in_the_file(project):
     refused(project.whet("optimize", "test_k.py"), "no @triton.jit kernel")
 

@@ -71,7 +71,7 @@ async def tests(
             {
                 "nodeid": test.nodeid, "outcome": test.outcome, "seconds": round(test.seconds, 3),
                 "launches": kernel.qualname in test.kernels, "not_covered": test.uncovered,
-                "found_by": "recording",
+                "found_by": "recording", "why": test.gist,
             }
             for test in recorded.tests
         ]  # fmt: skip
@@ -85,7 +85,9 @@ async def tests(
         return 0
     for row in rows:
         launched = {True: "launches it", False: "does not launch it", None: ""}[row.get("launches")]
-        console.print(f"{row['nodeid']}  {row.get('outcome', '')}  {launched}", markup=False)
+        why = f": {row['why'][:200]}" if row.get("why") else ""
+        line = f"{row['nodeid']}  {row.get('outcome', '')}  {launched}{why}"
+        console.print(line, markup=False, soft_wrap=True)
     return 0
 
 
