@@ -35,7 +35,7 @@ from whet_agent.testing.doubles import (
     timing,
     wrong_verdict,
 )
-from whet_agent.verify import baseline_checks, environment_checks, verdict_checks
+from whet_agent.verify_checks import baseline_checks, environment_checks, verdict_checks
 from whet_evaluator.evaluation import Shipped
 from whet_evaluator.worker.records import (
     Broken,

@@ -133,22 +133,22 @@ def _pairs(sampler: Sampler, watch: Watch, order: random.Random, n_pairs: int) -
     before: int | None = None
     for kind in kinds:
         check = kind == "test" and len(found[kind]) == checked
-        turns = _turns(order, kind, check=check)
+        second = CANDIDATE if kind == "test" else AGAIN
+        turns = _turns(order, second, slowed=kind == "slowed", check=check)
         sampler.begin_pair()
         if before in (None, turns[0].version):
             other = max(turn.drawing for turn in turns) + 1
             sampler.sample(Turn(turns[1].version, other))  # not kept
         us = {turn.version: sampler.sample(turn) for turn in turns}
-        found[kind].append((us[ORIGINAL], us[CANDIDATE if kind == "test" else AGAIN]))
+        found[kind].append((us[ORIGINAL], us[second]))
         before = turns[1].version
     return found
 
 
-def _turns(order: random.Random, kind: str, *, check: bool) -> list[Turn]:
-    second = CANDIDATE if kind == "test" else AGAIN
+def _turns(order: random.Random, second: int, *, slowed: bool, check: bool) -> list[Turn]:
     drawing = order.randrange(1 << 20)
     turns = [
         Turn(ORIGINAL, drawing),
-        Turn(second, drawing + 1, slowed=kind == "slowed", check=check),
+        Turn(second, drawing + 1, slowed=slowed, check=check),
     ]
     return order.sample(turns, 2)
